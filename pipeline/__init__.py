@@ -1,0 +1,7 @@
+"""From raw official figures to tables: does a computing hub upgrade regional industrial chains?"""
+
+import os
+
+# One thread per BLAS, set before numpy loads: the same bytes whatever the number of cores.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+    os.environ[_name] = "1"

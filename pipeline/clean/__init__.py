@@ -1,0 +1,1 @@
+"""Raw figures in, one validated panel out."""

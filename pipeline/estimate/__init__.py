@@ -1,0 +1,1 @@
+"""From ``specs/models.yaml`` to tidy results."""

@@ -1,0 +1,1 @@
+"""Tables, figures and the list of results: renders, computes nothing."""

@@ -1,0 +1,206 @@
+"""Every table and result file is read and written here: key, order, types, rounding, atomic replace, summary log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import StoreError
+
+ROOT = Path(__file__).resolve().parents[1]
+_PARENT = os.getppid()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where a table lives and what makes its rows unique.
+
+    Attributes
+    ----------
+    path : str
+        Parquet file, relative to the project.
+    key : tuple of str
+        Columns that identify a row; rows are kept in their order.
+    optional : tuple of str
+        Key columns that may be missing, where they do not apply.
+    csv : bool
+        Whether a CSV of the same name stands beside it (the committed, citable tables).
+    """
+
+    path: str
+    key: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    csv: bool = False
+
+
+PARTS = {
+    "estimates": ("spec_id", "term", "event_time", "cohort"),
+    "tests": ("spec_id", "term", "method"),
+    "values": ("view_id", "row", "column"),
+}
+OPTIONAL = ("event_time", "cohort")
+TABLES = {
+    "panel": Table("data/panel/panel.parquet", ("province_code", "year")),
+    "industries": Table("data/panel/industries.parquet", ("province_code", "industry", "year")),
+    "units": Table("data/panel/units.parquet", ("province_code",)),
+    "links": Table("data/panel/links.parquet", ("kind", "source", "target")),
+    "indices": Table("data/panel/indices.parquet", ("province_code", "year")),
+} | {name: Table(f"results/estimates/{name}.parquet", key, OPTIONAL, csv=True) for name, key in PARTS.items()}
+
+
+def part(stage: str, name: str) -> Table:
+    """Return the cached part of one tidy file that ``stage`` contributes."""
+    return Table(f"data/estimates/{stage}_{name}.parquet", PARTS[name], OPTIONAL)
+
+
+def round_significant(values: pd.Series, digits: int = 8) -> pd.Series:
+    """Round floats to ``digits`` significant digits; |x| < 1e-12 · max|column| becomes 0.
+
+    Eight digits are what every BLAS kernel, thread count and Python agree on for this project's numbers.
+    """
+    x = values.to_numpy(dtype=float, na_value=np.nan)
+    finite = np.isfinite(x) & (x != 0)
+    if not finite.any():
+        return pd.Series(x, index=values.index, name=values.name)
+    x = np.where(finite & (np.abs(x) < 1e-12 * np.abs(x[finite]).max()), 0.0, x)
+    rounded = [float(f"{v:.{digits - 1}e}") if np.isfinite(v) else v for v in x.tolist()]
+    return pd.Series(rounded, index=values.index, name=values.name, dtype=float) + 0.0
+
+
+def _resolve(table: str | Table) -> Table:
+    return TABLES[table] if isinstance(table, str) else table
+
+
+def load(table: str | Table, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table that an earlier stage saved."""
+    path = ROOT / _resolve(table).path
+    if not path.exists():
+        raise StoreError(f"{_resolve(table).path} does not exist: run `dvc repro` to build it.")
+    return pd.read_parquet(path, columns=columns)
+
+
+def save(table: str | Table, frame: pd.DataFrame, *, raw: tuple[str, ...] = ()) -> None:
+    """Check the key, sort, round computed floats, replace the file atomically and write its summary log.
+
+    Parameters
+    ----------
+    table : str or Table
+        A name of ``TABLES`` or a ``part``.
+    frame : DataFrame
+        The rows; every key column is present and has no missing value.
+    raw : tuple of str
+        Columns that pass untouched: published figures.
+
+    Raises
+    ------
+    StoreError
+        A key column is absent, a key repeats or is missing, or the file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = _resolve(table)
+    frame = _ordered(table, frame)
+    for column in frame.columns:
+        if column not in raw and pd.api.types.is_float_dtype(frame[column]):
+            frame[column] = round_significant(frame[column])
+    arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    with replacing(table.path) as path:
+        pq.write_table(arrow, path, compression="zstd")
+    if table.csv:
+        write_csv(str(Path(table.path).with_suffix(".csv")), frame)
+    if table in TABLES.values():
+        write_csv(f"results/log/{Path(table.path).stem}.csv", _summary(frame))
+
+
+def _ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    absent = [k for k in table.key if k not in frame.columns]
+    if absent:
+        raise StoreError(f"{table.path}: key column(s) {', '.join(absent)} are absent.")
+    keys = frame[list(table.key)]
+    without = keys.drop(columns=list(table.optional), errors="ignore").isna().any(axis=1)
+    if without.any():
+        raise StoreError(f"{table.path}: {int(without.sum())} row(s) lack a key value.")
+    twice = keys[keys.duplicated()]
+    if len(twice):
+        shown = "; ".join(", ".join(map(str, row)) for row in twice.head(5).itertuples(index=False))
+        raise StoreError(f"{table.path}: {len(twice)} key(s) occur more than once: {shown}. Key: {', '.join(table.key)}.")
+    return frame.sort_values(list(table.key), kind="stable").reset_index(drop=True)
+
+
+def _summary(frame: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for name in frame.columns:
+        column = frame[name]
+        row: dict[str, object] = {"column": name, "rows": len(column), "missing": int(column.isna().sum())}
+        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            numbers = column.astype(float)
+            row |= {"mean": numbers.mean(), "sd": numbers.std(), "min": numbers.min(), "max": numbers.max()}
+        else:
+            row |= {"distinct": column.nunique()}
+        rows.append(row)
+    log = pd.DataFrame(rows, columns=["column", "rows", "missing", "distinct", "mean", "sd", "min", "max"])
+    log["distinct"] = log["distinct"].astype("Int64")
+    for name in ("mean", "sd", "min", "max"):
+        log[name] = round_significant(log[name].astype(float))
+    return log
+
+
+def write_csv(path: str, frame: pd.DataFrame) -> None:
+    """Write a frame as UTF-8 CSV with LF line ends, atomically."""
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text file as UTF-8 with LF line ends, atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Write a file atomically."""
+    with replacing(path) as target:
+        target.write_bytes(content)
+
+
+def keep_only(folder: str, names: set[str]) -> None:
+    """Remove from a result folder what no specification names any more."""
+    for path in sorted((ROOT / folder).glob("*")):
+        if path.name not in names:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` (relative to the project) that replaces it on success.
+
+    Raises
+    ------
+    StoreError
+        The run that started this process has ended (a killed build must not write later), or the
+        file system refuses: full, read-only, no permission.
+    """
+    if os.getppid() != _PARENT:
+        raise StoreError(f"{path} was not written: the build that started this stage has ended. Run `dvc repro` again.")
+    target = ROOT / path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}. Earlier results are untouched.") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}. Earlier results are untouched.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
