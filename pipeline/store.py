@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -46,6 +47,25 @@ PARTS = {
     "values": ("view_id", "row", "column"),
 }
 OPTIONAL = ("event_time", "cohort")
+TEXT = ("spec_id", "term", "method", "view_id", "row", "column", "text", "reason", "estimator", "outcome")
+TEXT += ("fixed_effects", "controls", "covariance", "sample", "data_sha256", "plan_sha256")
+COUNT = ("event_time", "cohort", "draws", "n_obs", "n_units", "n_treated", "n_clusters", "n_treated_clusters")
+COLUMNS = {
+    name: {c: "str" if c in TEXT else "Int64" if c in COUNT else "boolean" if c == "exact" else "float64" for c in columns}
+    for name, columns in {
+        "estimates": (
+            *PARTS["estimates"], "estimator", "outcome", "estimate", "std_error", "df", "ci_low", "ci_high", "p_value",
+            "ci90_low", "ci90_high", "band_low", "band_high", "std_error_crv1", "mde", "mde_sd", "power_05", "power_10",
+            "n_obs", "n_units", "n_treated", "n_clusters", "n_treated_clusters", "fixed_effects", "controls",
+            "covariance", "sample", "outcome_mean", "outcome_sd", "data_sha256", "plan_sha256",
+        ),
+        "tests": (
+            *PARTS["tests"], "estimate", "statistic", "df1", "df2", "p_value", "ci_low", "ci_high", "draws", "exact",
+            "reason",
+        ),
+        "values": (*PARTS["values"], "x", "value", "low", "high", "text"),
+    }.items()
+}  # fmt: skip
 TABLES = {
     "panel": Table("data/panel/panel.parquet", ("province_code", "year")),
     "industries": Table("data/panel/industries.parquet", ("province_code", "industry", "year")),
@@ -53,11 +73,27 @@ TABLES = {
     "links": Table("data/panel/links.parquet", ("kind", "source", "target")),
     "indices": Table("data/panel/indices.parquet", ("province_code", "year")),
 } | {name: Table(f"results/estimates/{name}.parquet", key, OPTIONAL, csv=True) for name, key in PARTS.items()}
+HASHES = "data/panel/hashes.json"
 
 
 def part(stage: str, name: str) -> Table:
     """Return the cached part of one tidy file that ``stage`` contributes."""
     return Table(f"data/estimates/{stage}_{name}.parquet", PARTS[name], OPTIONAL)
+
+
+def part_frame(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """Give rows of a tidy file all of its columns, in order and with their types.
+
+    Raises
+    ------
+    StoreError
+        A column is not one of the file's.
+    """
+    kinds = COLUMNS[name]
+    unknown = sorted(set(rows.columns) - set(kinds))
+    if unknown:
+        raise StoreError(f"{name}: unknown column(s) {', '.join(unknown)}.")
+    return rows.reindex(columns=list(kinds)).astype(kinds)
 
 
 def round_significant(values: pd.Series, digits: int = 8) -> pd.Series:
@@ -84,6 +120,14 @@ def load(table: str | Table, columns: list[str] | None = None) -> pd.DataFrame:
     if not path.exists():
         raise StoreError(f"{_resolve(table).path} does not exist: run `dvc repro` to build it.")
     return pd.read_parquet(path, columns=columns)
+
+
+def load_hashes() -> dict[str, str]:
+    """Return ``data_sha256`` and ``plan_sha256`` as stage ``check`` wrote them."""
+    path = ROOT / HASHES
+    if not path.exists():
+        raise StoreError(f"{HASHES} does not exist: run `dvc repro` to build it.")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def save(table: str | Table, frame: pd.DataFrame, *, raw: tuple[str, ...] = ()) -> None:

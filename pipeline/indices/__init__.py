@@ -1,1 +1,6 @@
 """Composite indices: normalisation, weights, composition."""
+
+from pipeline.indices.composition import Composite, compose, indicators
+from pipeline.indices.weighting import entropy, entropy_weights, normalise
+
+__all__ = ["Composite", "compose", "entropy", "entropy_weights", "indicators", "normalise"]

@@ -1,0 +1,42 @@
+"""Stage ``clean``: raw figures, validated and corrected as declared, become the panel and the registry."""
+
+from __future__ import annotations
+
+from pipeline import specs, stage, store
+from pipeline.clean import corrections, derive, formats, panel, read, registry, units, validate, validate_registry
+
+
+def main() -> None:
+    """Read, validate, correct, derive; save panel, industries, units, links and the registry views."""
+    raw = store.ROOT / "data" / "raw"
+    geography, policy = raw / "geography", raw / "policy"
+    provinces = read.table(geography / "provinces.csv", formats.PROVINCES)
+    adjacency = read.table(geography / "adjacency.csv", formats.ADJACENCY)
+    prefectures = read.table(geography / "prefectures.csv", formats.PREFECTURES)
+    hubs = read.table(policy / "hubs.csv", formats.HUBS)
+    clusters = read.table(policy / "clusters.csv", formats.CLUSTERS)
+    timeline = read.table(policy / "timeline.csv", formats.TIMELINE)
+    published = read.table(policy / "published_numbers.csv", formats.PUBLISHED_NUMBERS)
+    programmes = read.table(policy / "programmes.csv", formats.PROGRAMMES)
+    broadband = read.table(policy / "broadband_china.csv", formats.BROADBAND)
+    facts = read.table(policy / "compute_facts.csv", formats.COMPUTE_FACTS)
+    validate_registry.geography(provinces, adjacency, prefectures)
+    validate_registry.policy(provinces, prefectures, hubs, clusters, programmes, broadband, facts)
+
+    dictionary = specs.dictionary()
+    published_variables = {k: v for k, v in dictionary.items() if not v.derived}
+    derived = {k: v for k, v in dictionary.items() if v.derived}
+    figures = read.figures(raw / "official")
+    validate.figures(figures, published_variables, provinces)
+    corrected = corrections.apply(figures, specs.corrections())
+    frame = panel.wide(corrected, list(published_variables), provinces["province_code"].tolist())
+    store.save("panel", derive.add(frame, derived), raw=tuple(published_variables))
+    store.save("industries", panel.industries(frame), raw=("value_added",))
+    store.save("units", units.units(provinces, hubs, clusters, prefectures), raw=("longitude", "latitude"))
+    store.save("links", units.links(adjacency, hubs, clusters))
+    views = registry.views(hubs, clusters, provinces, timeline, published)
+    store.save(store.part("clean", "values"), views)
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,67 @@
+"""Provinces, their hubs and clusters of assignment, and the links between them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from pipeline.clean.formats import codes, records
+
+
+def units(
+    provinces: pd.DataFrame, hubs: pd.DataFrame, clusters: pd.DataFrame, prefectures: pd.DataFrame
+) -> pd.DataFrame:
+    """Describe each province by its place in the layout.
+
+    Parameters
+    ----------
+    provinces, hubs, clusters, prefectures : DataFrame
+        The raw registries.
+
+    Returns
+    -------
+    DataFrame
+        One row a province: ``province_code, name_zh, name_en, region, hub, cluster, role, host, longitude, latitude``.
+        ``hub`` and ``role`` are empty for controls; ``cluster`` is the hub, or the province itself for a control: the
+        cluster of assignment and of standard errors. ``host``: a data-centre cluster lies in the province.
+    """
+    hub_of = {code: hub["hub_id"] for hub in records(hubs) for code in codes(hub["province_codes"])}
+    role_of = dict(zip(hubs["hub_id"], hubs["role"], strict=True))
+    province_of = dict(zip(prefectures["prefecture_code"], prefectures["province_code"], strict=True))
+    hosts = {province_of[code] for text in clusters["host_codes"] for code in codes(text)}
+    hub = provinces["province_code"].map(hub_of).fillna("")
+    return pd.DataFrame(
+        {
+            "province_code": provinces["province_code"],
+            "name_zh": provinces["name_zh"],
+            "name_en": provinces["name_en"],
+            "region": provinces["region"],
+            "hub": hub,
+            "cluster": hub.where(hub != "", provinces["province_code"]),
+            "role": hub.map(role_of).fillna(""),
+            "host": provinces["province_code"].isin(hosts),
+            "longitude": provinces["longitude"],
+            "latitude": provinces["latitude"],
+        }
+    )
+
+
+def links(adjacency: pd.DataFrame, hubs: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
+    """List land borders and the services that hubs are to render one another.
+
+    A service link runs from the hub of a cluster to each other hub that the ``function_zh`` of the cluster names.
+
+    Returns
+    -------
+    DataFrame
+        ``kind, source, target``: ``adjacency`` between province codes, source < target; ``service`` between hub ids.
+    """
+    pairs = [sorted(p) for p in zip(adjacency["province_code"], adjacency["neighbour_code"], strict=True)]
+    rows = [("adjacency", a, b) for a, b in sorted(map(tuple, pairs))]
+    called = {hub["hub_id"]: hub["hub_zh"].removesuffix("枢纽") for hub in records(hubs)}
+    services = {
+        ("service", cluster["hub_id"], hub)
+        for cluster in records(clusters)
+        for hub, name in called.items()
+        if hub != cluster["hub_id"] and name in cluster["function_zh"]
+    }
+    return pd.DataFrame([*rows, *sorted(services)], columns=["kind", "source", "target"])

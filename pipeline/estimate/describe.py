@@ -1,0 +1,109 @@
+"""Descriptive views: moments, balance, trends, the hub map. Rows of the ``values`` file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+
+
+def _long(frame: pd.DataFrame, view: str) -> pd.DataFrame:
+    """Turn a rows × columns frame into (view_id, row, column, value), missing cells left out."""
+    stacked = frame.rename_axis(index="row", columns="column").stack()
+    return stacked.rename("value").reset_index().assign(view_id=view)
+
+
+def _long_text(frame: pd.DataFrame, view: str) -> pd.DataFrame:
+    return _long(frame, view).rename(columns={"value": "text"})
+
+
+def descriptives(rows: pd.DataFrame, variables: Sequence[str], years: Sequence[int]) -> pd.DataFrame:
+    """Return n, mean, sd (n – 1), min and max of each variable over province-years of the sample."""
+    data = rows.loc[rows["year"].isin(years), list(variables)]
+    moments = pd.DataFrame(
+        {"n": data.count(), "mean": data.mean(), "sd": data.std(ddof=1), "min": data.min(), "max": data.max()}
+    ).astype(float)
+    return _long(moments, "descriptives")
+
+
+def balance(
+    rows: pd.DataFrame,
+    variables: Sequence[str],
+    years: Sequence[int],
+    *,
+    own_years: dict[str, Sequence[int]],
+) -> pd.DataFrame:
+    """Compare hub and control provinces before the programme.
+
+    Each province counts once, with its mean over the pre-period years; SDs are over provinces (n – 1). The
+    normalised difference is (x̄₁ – x̄₀)/√((s₁² + s₀²)/2) (Imbens and Rubin 2015, ch. 14).
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns province_code, year, hubs and the variables.
+    variables, years : sequence
+        What is compared, over which years.
+    own_years : dict
+        Years of the variables that are averaged over others: the fixed covariates.
+    """
+    out = {}
+    for name in variables:
+        window = rows[rows["year"].isin(own_years.get(name, years))]
+        means = window.groupby("province_code").agg(x=(name, "mean"), hubs=("hubs", "first"))
+        hub, control = means.loc[means["hubs"] == 1, "x"], means.loc[means["hubs"] == 0, "x"]
+        gap = hub.mean() - control.mean()
+        out[name] = {
+            "mean_hub": hub.mean(),
+            "sd_hub": hub.std(ddof=1),
+            "mean_control": control.mean(),
+            "sd_control": control.std(ddof=1),
+            "difference": gap,
+            "normalised_difference": gap / np.sqrt((hub.var(ddof=1) + control.var(ddof=1)) / 2),
+            "n_hub": float(hub.count()),
+            "n_control": float(control.count()),
+        }
+    return _long(pd.DataFrame(out).T, "balance")
+
+
+def trends(rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """Return unweighted means and quartiles over provinces by year and group (hub, control, demand, supply)."""
+    data = rows.dropna(subset=[outcome])
+    groups = {
+        "hub": data["hubs"] == 1,
+        "control": data["hubs"] == 0,
+        "demand": data["role"] == "demand",
+        "supply": data["role"] == "supply",
+    }
+    parts = []
+    for name, chosen in groups.items():
+        by_year = data[chosen].groupby("year")[outcome]
+        part = pd.DataFrame({"value": by_year.mean(), "low": by_year.quantile(0.25), "high": by_year.quantile(0.75)})
+        parts.append(part.reset_index().assign(row=name))
+    out = pd.concat(parts).assign(view_id=f"trends_{outcome}")
+    return out.assign(x=out["year"].astype(float), column=out["year"].astype(str)).drop(columns="year")
+
+
+def hub_map(units: pd.DataFrame, links: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
+    """Return what the tile map shows: each province's group, hub and clusters, and the links between hubs.
+
+    Parameters
+    ----------
+    units, links : DataFrame
+        The tables of these names.
+    clusters : DataFrame
+        Rows of the ``values`` view ``registry_clusters``.
+    """
+    hosts = clusters[clusters["column"] == "prefecture_code"].set_index("row")["text"].str.split(";").explode()
+    hosted = (hosts.str[:2] + "0000").rename_axis("cluster").reset_index(name="province_code").drop_duplicates()
+    provinces = units.set_index("province_code")
+    provinces["group"] = provinces["role"].where(provinces["role"] != "", "control")
+    provinces["clusters"] = hosted.groupby("province_code")["cluster"].agg(";".join)
+    shown = provinces[["group", "hub", "name_zh", "name_en", "clusters"]].fillna("")
+    service = links[links["kind"] == "service"]
+    pairs = service.assign(row=service["source"] + "|" + service["target"]).set_index("row")[["source", "target"]]
+    return pd.concat([_long_text(shown, "hub_map"), _long_text(pairs, "hub_links")])
+
+

@@ -1,0 +1,33 @@
+"""Stage ``inference``: wild cluster bootstrap and exact hub-level randomisation, in parallel over specifications."""
+
+from __future__ import annotations
+
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from pipeline import specs, stage, store
+from pipeline.estimate import run, samples
+
+
+def main() -> None:
+    """Test and write the stage's part of ``tests``; the numbers do not depend on the number of workers."""
+    rows = samples.merge(store.load("panel"), store.load("indices"), store.load("units"))
+    models, settings = specs.models(), run.Settings(**specs.settings(), **store.load_hashes())
+    jobs = [m for m in models.specifications if {"wild_webb", "randomization_hub"} & set(m.tests)]
+    tasks = (
+        delayed(run.resampling_tests)(
+            model,
+            run.sample_of(model, rows, models.treatments, settings),
+            settings,
+            (specs.seed("wild", model.spec_id), specs.seed("randomization", model.spec_id)),
+        )
+        for model in jobs
+    )
+    results = Parallel(n_jobs=-1, return_as="generator")(tasks)
+    tests = [row for part in tqdm(results, total=len(jobs), desc="inference", unit="spec") for row in part]
+    store.save(store.part("inference", "tests"), store.part_frame("tests", pd.DataFrame(tests)))
+
+
+if __name__ == "__main__":
+    stage.run(main)

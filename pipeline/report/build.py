@@ -1,0 +1,263 @@
+"""Build the finished grid of a table from its stanza and the three tidy files.
+
+A stanza of ``specs/tables.yaml`` (texts are a string, or a zh and en pair)::
+
+    T4:
+      name: baseline                       # file name, ASCII
+      label: tab:baseline                  # LaTeX
+      title: {zh: …, en: …}
+      decimals: 3                          # of placeholders that name no style
+      landscape: false
+      fixed: false                         # true: running text, so that columns have fixed widths
+      widths: [4, 2, 2]                    # relative; default: the first column twice as wide as the others
+      stub: {zh: …, en: …}                 # heading of the first column
+      sources:                             # name: [file, parts of its key …]; {word} is a variable
+        did: [estimates, "did.{outcome}.{adjustment}", hub_post]
+      columns:
+        - {id: x, head: ["(2)", {zh: …, en: …}], vars: {adjustment: x}}
+      panels:
+        - {id: ln, title: {…}, vars: {outcome: chain_ln}, decimals: 3}
+      rows:
+        - {id: estimate, label: {…}, cell: "{did.estimate}", stars: did.p_value}
+      marks: [{panel: ln, column: x, row: estimate, text: "†"}]
+      notes: [{zh: …, en: …}]
+
+A panel may have its own ``columns``, ``rows``, ``stub`` and ``sources``. ``rows: {view: v, first: [a, b]}`` makes one
+row of every row of a view of ``values``: those named first, then the others in the order of the file. A column may
+have a ``cell`` (used where the row has none), a ``group`` heading over consecutive columns, a ``span``, an ``align``
+and the ``panels`` it belongs to; a row may have its ``panels``, a ``gap`` above it and ``vars``. A note is a text or
+``{interval: source, holds_zero: …, above: …, below: …}``, which chooses the sentence by where the 95 % interval lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby, product
+from typing import Any
+
+from pipeline.errors import ReportError
+from pipeline.report import format as fmt
+from pipeline.report.grid import Cell, Grid, Language, Line, Run
+from pipeline.report.resolve import Scope, Tidy, Words
+
+FIELDS = {
+    "stanza": {"name", "label", "title", "decimals", "landscape", "fixed", "widths", "stub", "sources", "columns"}
+    | {"panels", "rows", "marks", "notes"},
+    "panel": {"id", "title", "vars", "decimals", "columns", "rows", "stub", "sources"},
+    "column": {"id", "head", "vars", "cell", "group", "span", "align", "panels"},
+    "row": {"id", "label", "vars", "cell", "stars", "panels", "gap"},
+}
+
+
+def build(
+    table_id: str,
+    stanza: Mapping[str, Any],
+    tidy: Tidy,
+    words: Words,
+    *,
+    labels: Mapping[str, Mapping[str, str]],
+    stars: bool = False,
+) -> Grid:
+    """Build one table in one language.
+
+    Parameters
+    ----------
+    table_id : str
+        ``T4``.
+    stanza : mapping
+        Its entry of ``specs/tables.yaml``; see the module's description.
+    tidy, words : Tidy, Words
+        Numbers, and fixed words in the language of the table.
+    labels : mapping
+        Variable to its zh and en label and unit: ``{label}`` and ``{unit}`` of a row with that id.
+    stars : bool
+        Whether rows that name a p-value under ``stars`` carry 10, 5 and 1 per cent stars; a note says so.
+
+    Raises
+    ------
+    ReportError
+        The stanza asks for a key, field, phrase or label that does not exist, or is malformed; the message names
+        table, cell and key.
+    """
+    _known(stanza, "stanza", table_id)
+    build_ = _Builder(table_id, stanza, tidy, words, labels, stars)
+    return build_.grid()
+
+
+def _known(node: Any, kind: str, place: str) -> None:
+    unknown = sorted(set(node) - FIELDS[kind]) if isinstance(node, Mapping) else [repr(node)]
+    if unknown:
+        raise ReportError(f"{place}: unknown field(s) {', '.join(unknown)}. Known: {', '.join(sorted(FIELDS[kind]))}.")
+
+
+def _belongs(node: Mapping[str, Any], panel: Mapping[str, Any]) -> bool:
+    return "panels" not in node or panel["id"] in node["panels"]
+
+
+@dataclass(frozen=True)
+class _Builder:
+    table_id: str
+    stanza: Mapping[str, Any]
+    tidy: Tidy
+    words: Words
+    labels: Mapping[str, Mapping[str, str]]
+    stars: bool
+
+    @property
+    def language(self) -> Language:
+        return self.words.language
+
+    def grid(self) -> Grid:
+        stanza, place = self.stanza, self.table_id
+        lines = [] if "columns" not in stanza else self._head(stanza, stanza["columns"], place)
+        for panel in stanza["panels"]:
+            lines += self._panel(panel, first=not lines)
+        count = sum(cell.span for cell in lines[0].cells)
+        for line in lines:
+            if sum(cell.span for cell in line.cells) != count:
+                raise ReportError(f"{place}: the line {line.cells[0].text!r} does not span {count} columns.")
+        widths = stanza.get("widths", [2, *[1] * (count - 1)])
+        if len(widths) != count:
+            raise ReportError(f"{place}: {len(widths)} widths for {count} columns.")
+        heading = self.words.phrase("table", place).replace("{number}", place.removeprefix("T"))
+        return Grid(
+            id=place,
+            name=stanza["name"],
+            language=self.language,
+            label=stanza["label"],
+            heading=heading,
+            title=self.words.say(stanza["title"], place),
+            lines=tuple(lines),
+            widths=tuple(width / sum(widths) for width in widths),
+            notes=self._notes(lines),
+            landscape=bool(stanza.get("landscape", False)),
+            fixed=bool(stanza.get("fixed", False)),
+        )
+
+    def _head(self, owner: Mapping[str, Any], columns: list[Any], place: str) -> list[Line]:
+        """Lines of a heading: groups over columns where there are any, then one line a part of ``head``."""
+        for column in columns:
+            _known(column, "column", place)
+        lines = []
+        if any("group" in column for column in columns):
+            cells = [Cell()]
+            for _, together in groupby(columns, key=lambda c: str(c.get("group", c["id"]))):
+                over = list(together)
+                text = self.words.say(over[0]["group"], place) if "group" in over[0] else ""
+                cells.append(Cell((Run(text),) if text else (), sum(map(self._span, over)), rule=bool(text)))
+            lines.append(Line(tuple(cells), "head"))
+        heads = [h if isinstance(h, list) else [h] for h in (column["head"] for column in columns)]
+        depth = max(map(len, heads))
+        stub = self.words.say(owner.get("stub", self.stanza.get("stub", "")), place)
+        for level in range(depth):
+            cells = [Cell((Run(stub),) if level == depth - 1 and stub else (), align="left")]
+            for column, head in zip(columns, heads, strict=True):
+                text = self.words.say(head[level], place) if level < len(head) else ""
+                cells.append(Cell((Run(text),) if text else (), self._span(column), column.get("align", "center")))
+            lines.append(Line(tuple(cells), "head"))
+        return lines
+
+    def _span(self, column: Mapping[str, Any]) -> int:
+        span = column.get("span", 1)
+        return int(span[self.language] if isinstance(span, Mapping) else span)
+
+    def _panel(self, panel: Mapping[str, Any], *, first: bool) -> list[Line]:
+        place = f"{self.table_id}, panel {panel.get('id')}"
+        _known(panel, "panel", place)
+        columns = panel.get("columns", self.stanza.get("columns", []))
+        columns = [c for c in columns if self._span(c) > 0]
+        width = 1 + sum(map(self._span, columns))
+        title = Cell((Run(self.words.say(panel["title"], place)),), width, "left")
+        lines = [Line((title,), "panel", rule=not first)]
+        if "columns" in panel:
+            lines += self._head(panel, columns, place)
+        body = [self._row(panel, row, columns) for row in self._rows(panel, place)]
+        return [*lines, replace(body[0], rule="columns" in panel), *body[1:]]
+
+    def _rows(self, panel: Mapping[str, Any], place: str) -> list[Mapping[str, Any]]:
+        """Rows of a panel: as listed, or one a row of a view."""
+        rows = panel.get("rows", self.stanza.get("rows", []))
+        if isinstance(rows, Mapping):
+            there, first = self.tidy.view(rows["view"], place), list(rows.get("first", []))
+            absent = [row for row in first if row not in there]
+            if absent:
+                raise ReportError(f"{place}: the view {rows['view']} has no row {', '.join(absent)}.")
+            template = {k: v for k, v in rows.items() if k not in ("view", "first")}
+            rows = [{"id": row} | template for row in (*first, *(row for row in there if row not in first))]
+        for row in rows:
+            _known(row, "row", place)
+        rows = [row for row in rows if _belongs(row, panel)]
+        if not rows:
+            raise ReportError(f"{place}: no row is listed.")
+        return rows
+
+    def _scope(self, panel: Mapping[str, Any], node: Mapping[str, Any], row: Mapping[str, Any], place: str) -> Scope:
+        known = {"lang": self.language, "row": row.get("id", ""), "column": node.get("id", "")}
+        for part in (panel, node, row):
+            known |= {name: str(value) for name, value in part.get("vars", {}).items()}
+        if known["row"] in self.labels:
+            label = self.labels[known["row"]]
+            text = self.words.say(label, place)
+            text = text if text.startswith("ln ") else text[:1].upper() + text[1:]
+            known |= {"label": text, "unit": label.get(f"unit_{self.language}", label["unit"])}
+        sources = self.stanza.get("sources", {}) | panel.get("sources", {})
+        decimals = panel.get("decimals", self.stanza.get("decimals", 3))
+        return Scope(self.tidy, self.words, sources, known, decimals, place)
+
+    def _row(self, panel: Mapping[str, Any], row: Mapping[str, Any], columns: list[Mapping[str, Any]]) -> Line:
+        place = f"{self.table_id}, panel {panel['id']}, row {row['id']}"
+        scope = self._scope(panel, {}, row, place)
+        cells = [Cell(scope.fill(self.words.say(row["label"], place)), align="left")]
+        for column in columns:
+            cells.append(self._cell(panel, row, column, f"{place}, column {column['id']}"))
+        return Line(tuple(cells), gap=bool(row.get("gap", False)))
+
+    def _cell(self, panel: Mapping[str, Any], row: Mapping[str, Any], column: Mapping[str, Any], place: str) -> Cell:
+        span, align = self._span(column), column.get("align", "center")
+        if not _belongs(column, panel):
+            return Cell((), span, align)
+        scope = self._scope(panel, column, row, place)
+        template = row.get("cell", column.get("cell"))
+        if template is None:
+            raise ReportError(f"{place}: neither the row nor the column says what stands here.")
+        runs = scope.fill(self.words.say(template, place))
+        if self.stars and "stars" in row:
+            source, field = row["stars"].split(".")
+            shown = fmt.stars(scope.number(scope.ref(source, field)))
+            runs += (Run(shown),) if shown else ()
+        here = {"panel": panel["id"], "row": row["id"], "column": column["id"]}
+        for mark in self.stanza.get("marks", []):
+            if here == {k: mark[k] for k in here}:
+                runs += (Run(mark["text"]),)
+        return Cell(runs, span, align)
+
+    def _notes(self, lines: list[Line]) -> tuple[tuple[Run, ...], ...]:
+        notes = []
+        for number, note in enumerate(self.stanza.get("notes", []), start=1):
+            place = f"{self.table_id}, note {number}"
+            scope = self._scope({"id": ""}, {}, {}, place)
+            scope = replace(scope, variables={**scope.variables, "spec_ids": _spec_ids(lines)})
+            notes.append(scope.fill(self.words.say(self._chosen(note, scope), place)))
+        if self.stars:
+            notes.append((Run(self.words.phrase("stars", self.table_id)),))
+        if notes:
+            notes[0] = (Run(self.words.phrase("notes", self.table_id)), *notes[0])
+        return tuple(notes)
+
+    def _chosen(self, note: Any, scope: Scope) -> Any:
+        """Return the text of a note; of one that hangs on an interval, the sentence that holds."""
+        if not isinstance(note, Mapping) or "interval" not in note:
+            return note
+        low, high = (scope.number(scope.ref(note["interval"], side)) for side in ("ci_low", "ci_high"))
+        return note["above" if low > 0 else "below" if high < 0 else "holds_zero"]
+
+
+def _spec_ids(lines: list[Line]) -> str:
+    """Name every specification that the table prints; a full crossing of models, outcomes and adjustments as one."""
+    refs = [run.ref for line in lines for cell in line.cells for run in cell.runs if run.ref is not None]
+    ids = list(dict.fromkeys(ref.key[0] for ref in refs if ref.file != "values"))
+    parts = [list(dict.fromkeys(part)) for part in zip(*(i.split(".") for i in ids), strict=False)]
+    if len(ids) > 1 and {".".join(p) for p in product(*parts)} == set(ids):
+        return ".".join(f"({', '.join(part)})" if len(part) > 1 else part[0] for part in parts)
+    return ", ".join(ids)

@@ -1,0 +1,289 @@
+"""Everything that ``specs/`` and ``params.yaml`` declare, parsed into plain frozen records.
+
+Each accessor reads one file, so that a stage depends on the files it uses and on no other.
+``pipeline.spec_checks`` cross-checks them all before anything is computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar
+
+import yaml
+
+from pipeline.errors import SpecError
+from pipeline.store import ROOT
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One entry of ``dictionary.yaml``: a published series or one derived from others."""
+
+    id: str
+    family: str
+    zh: str
+    en: str
+    unit: str
+    unit_zh: str
+    type: str
+    bounds: tuple[float, float]
+    nature: str
+    publication: str = ""
+    vintage: str = ""
+    caution: str = ""
+    check: str = ""
+    first_year: int | None = None
+    last_year: int | None = None
+    breaks: tuple[dict[str, Any], ...] = ()
+    derived_from: tuple[str, ...] = ()
+    formula: str | None = None
+    method: str | None = None
+    scale: bool = False
+    max_jump: float | None = 50.0
+
+    @property
+    def derived(self) -> bool:
+        """Whether the pipeline computes the series; a raw one is published."""
+        return bool(self.derived_from)
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """One column of an index."""
+
+    id: str
+    formula: str
+    dimension: str
+    unit: str
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """One composite index: its rows, its columns and how they are weighted."""
+
+    id: str
+    zh: str
+    en: str
+    role: str
+    years: tuple[int, ...]
+    reference_last: int
+    weights: str
+    log_dimensions: bool
+    dimensions: dict[str, dict[str, str]]
+    indicators: tuple[Indicator, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The years an equation is estimated on."""
+
+    id: str
+    years: tuple[int, ...]
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """Hub × the years that count as treated."""
+
+    id: str
+    zh: str
+    en: str
+    first: str | None = None
+    only: int | None = None
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """What an equation controls for beside the unit effects."""
+
+    id: str
+    effects: tuple[str | tuple[str, ...], ...]
+    fixed_effects: str
+    controls: str
+    zh: str
+    en: str
+    by_time: tuple[str, ...] = ()
+    by_time_years: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """One specification: an outcome, an adjustment and the estimator that meets them."""
+
+    spec_id: str
+    model: str
+    estimator: str
+    outcome: str
+    treatments: tuple[str, ...]
+    adjustment: Adjustment
+    sample: Sample
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Models:
+    """All of ``models.yaml``, its stanzas expanded over outcomes and adjustments."""
+
+    descriptives: dict[str, Any]
+    samples: dict[str, Sample]
+    treatments: dict[str, Treatment]
+    adjustments: dict[str, Adjustment]
+    specifications: tuple[Model, ...] = field(default=())
+
+
+@cache
+def _parse(path: str) -> Any:
+    try:
+        return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SpecError(f"{path} is missing.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not valid YAML in UTF-8: {' '.join(str(error).split())}") from error
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(v) for v in value) if isinstance(value, list) else value
+
+
+def _record(kind: type[T], path: str, key: str, stanza: Any, **given: Any) -> T:
+    """Build one record; an unknown, missing or malformed field names the file, the stanza and the field."""
+    if not isinstance(stanza, dict):
+        raise SpecError(f"{path}: {key} must be a mapping, not {stanza!r}.")
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(stanza) - known)
+    if unknown:
+        raise SpecError(f"{path}: {key} has unknown field(s) {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+    try:
+        return kind(**({k: _freeze(v) for k, v in stanza.items()} | given))
+    except TypeError as error:
+        raise SpecError(f"{path}: {key}: {str(error).partition('__init__() ')[2] or error}.") from error
+
+
+def parsed(name: str) -> Any:
+    """Return ``specs/<name>.yaml`` as parsed, for checks that walk all of it."""
+    return _parse(f"specs/{name}.yaml")
+
+
+def params() -> dict[str, Any]:
+    """Return ``params.yaml``."""
+    return dict(_parse("params.yaml"))
+
+
+def settings() -> dict[str, Any]:
+    """Return the parameters that estimation shares: dates, level, draws."""
+    names = ("event_year", "reference_year", "announcement_year", "level", "wild_draws")
+    return {name: params()[name] for name in names}
+
+
+def dictionary() -> dict[str, Variable]:
+    """Return the variables by id."""
+    path = "specs/dictionary.yaml"
+    return {k: _record(Variable, path, k, v, id=k) for k, v in _parse(path).items()}
+
+
+def corrections() -> list[dict[str, Any]]:
+    """Return the declared corrections of raw figures."""
+    return list(_parse("specs/corrections.yaml") or [])
+
+
+def indices() -> dict[str, Index]:
+    """Return the composite indices by id."""
+    path = "specs/indices.yaml"
+    out = {}
+    for key, stanza in _parse(path).items():
+        columns = tuple(
+            _record(Indicator, path, f"{key}.{name}", column, id=name) for name, column in stanza["indicators"].items()
+        )
+        out[key] = _record(Index, path, key, stanza, id=key, indicators=columns)
+    return out
+
+
+def models() -> Models:
+    """Return samples, treatments, adjustments and the expanded specifications."""
+    path = "specs/models.yaml"
+    raw = _parse(path)
+    samples = {k: _record(Sample, path, k, v, id=k) for k, v in raw["samples"].items()}
+    treatments = {k: _record(Treatment, path, k, v, id=k) for k, v in raw["treatments"].items()}
+    adjustments = {k: _record(Adjustment, path, k, v, id=k) for k, v in raw["adjustments"].items()}
+    expanded = []
+    for name, stanza in raw["models"].items():
+        for outcome in stanza["outcomes"]:
+            for adjustment in stanza["adjustments"]:
+                try:
+                    chosen, sample = adjustments[adjustment], samples[stanza["sample"]]
+                except KeyError as error:
+                    raise SpecError(f"{path}: models.{name} names {error}, which is not declared there.") from error
+                expanded.append(
+                    Model(
+                        spec_id=f"{name}.{outcome}.{adjustment}",
+                        model=name,
+                        estimator=stanza["estimator"],
+                        outcome=outcome,
+                        treatments=tuple(stanza["treatments"]),
+                        adjustment=chosen,
+                        sample=sample,
+                        tests=tuple(stanza["tests"]),
+                    )
+                )
+    return Models(raw["descriptives"], samples, treatments, adjustments, tuple(expanded))
+
+
+def tables() -> dict[str, Any]:
+    """Return the stanzas of the printed tables by id."""
+    return dict(_parse("specs/tables.yaml"))
+
+
+def figures() -> dict[str, Any]:
+    """Return the stanzas of the figures by id."""
+    return dict(_parse("specs/figures.yaml"))
+
+
+def phrases() -> dict[str, Any]:
+    """Return the fixed words of tables and figures in both languages."""
+    return dict(_parse("specs/phrases.yaml"))
+
+
+def plan() -> dict[str, Any]:
+    """Return the analysis plan."""
+    return dict(_parse("specs/plan.yaml"))
+
+
+def deviations() -> list[dict[str, Any]]:
+    """Return the declared deviations from the plan."""
+    return list(_parse("specs/deviations.yaml") or [])
+
+
+def labels() -> dict[str, dict[str, str]]:
+    """Return zh, en and unit of every variable, indicator, index and dimension that can be printed."""
+    out = {k: {"zh": v.zh, "en": v.en, "unit": v.unit} for k, v in dictionary().items()}
+    for index in indices().values():
+        out |= {c.id: {"zh": c.zh, "en": c.en, "unit": c.unit} for c in index.indicators}
+        out |= {f"{index.id}_{k}": {"zh": v["zh"], "en": v["en"], "unit": "0–100"} for k, v in index.dimensions.items()}
+        out[index.id] = {"zh": index.zh, "en": index.en, "unit": "0–100"}
+        out[f"{index.id}_ln"] = {"zh": f"{index.zh}(对数)", "en": f"ln {index.en}", "unit": "ln"}
+    return out
+
+
+def canonical(parsed: Any) -> bytes:
+    """Return the canonical JSON of a parsed specification: what its hash is taken of."""
+    return json.dumps(parsed, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def plan_sha256() -> str:
+    """Return the hash of the parsed plan."""
+    return hashlib.sha256(canonical(plan())).hexdigest()
+
+
+def seed(stage: str, spec_id: str) -> int:
+    """Return the seed of one specification's draws in one stage: adding a specification moves nobody else's."""
+    text = f"{params()['seed']}/{stage}/{spec_id}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
