@@ -1,4 +1,4 @@
-"""From raw official figures to tables: does a computing hub upgrade regional industrial chains?"""
+"""From raw official figures to tables: computing hubs and the upgrading of regional industrial chains."""
 
 import os
 

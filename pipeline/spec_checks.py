@@ -200,14 +200,15 @@ def audit() -> None:
     for chain in (i for i in indices.values() if i.role == "chain"):
         for compute in (i for i in indices.values() if i.role == "compute"):
             for family in sorted(set(sides[chain.id]) & set(sides[compute.id])):
-                found.append(
-                    f"{family}: {sides[chain.id][family]} in {chain.id} and {sides[compute.id][family]} in {compute.id}."
-                )
+                one, other = sides[chain.id][family], sides[compute.id][family]
+                found.append(f"{family}: {one} in {chain.id} and {other} in {compute.id}.")
     pairs = {(m.outcome, m.adjustment) for m in specs.models().specifications if m.adjustment.by_time}
     for outcome, adjustment in sorted(pairs, key=lambda pair: (pair[0], pair[1].id)):
         left, right = families_of_outcome(outcome), families(list(adjustment.by_time))
         for family in sorted(set(left) & set(right)):
-            found.append(f"{family}: {left[family]} in outcome {outcome} and {right[family]} in adjustment {adjustment.id}.")
+            found.append(
+                f"{family}: {left[family]} in outcome {outcome} and {right[family]} in adjustment {adjustment.id}."
+            )
     if found:
         text = "A series stands on both sides; take it out of one in specs/indices.yaml or specs/models.yaml:"
         raise OverlapError("\n".join([text, *found]))

@@ -60,6 +60,7 @@ class Indicator:
     formula: str
     dimension: str
     unit: str
+    unit_zh: str
     zh: str
     en: str
 
@@ -264,12 +265,12 @@ def deviations() -> list[dict[str, Any]]:
 
 def labels() -> dict[str, dict[str, str]]:
     """Return zh, en and unit of every variable, indicator, index and dimension that can be printed."""
-    out = {k: {"zh": v.zh, "en": v.en, "unit": v.unit} for k, v in dictionary().items()}
+    out = {k: {"zh": v.zh, "en": v.en, "unit": v.unit, "unit_zh": v.unit_zh} for k, v in dictionary().items()}
     for index in indices().values():
-        out |= {c.id: {"zh": c.zh, "en": c.en, "unit": c.unit} for c in index.indicators}
+        out |= {c.id: {"zh": c.zh, "en": c.en, "unit": c.unit, "unit_zh": c.unit_zh} for c in index.indicators}
         out |= {f"{index.id}_{k}": {"zh": v["zh"], "en": v["en"], "unit": "0–100"} for k, v in index.dimensions.items()}
         out[index.id] = {"zh": index.zh, "en": index.en, "unit": "0–100"}
-        out[f"{index.id}_ln"] = {"zh": f"{index.zh}(对数)", "en": f"ln {index.en}", "unit": "ln"}
+        out[f"{index.id}_ln"] = {"zh": f"{index.zh}（对数）", "en": f"ln {index.en}", "unit": "ln"}
     return out
 
 

@@ -16,5 +16,8 @@ def run(body: Callable[[], None]) -> None:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(f"OSError: {error.filename or ''} {error.strerror or error}. Earlier results are untouched.", file=sys.stderr)
+        print(
+            f"OSError: {error.filename or ''} {error.strerror or error}. Earlier results are untouched.",
+            file=sys.stderr,
+        )
         sys.exit(1)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,11 +48,12 @@ PARTS = {
     "values": ("view_id", "row", "column"),
 }
 OPTIONAL = ("event_time", "cohort")
-TEXT = ("spec_id", "term", "method", "view_id", "row", "column", "text", "reason", "estimator", "outcome")
-TEXT += ("fixed_effects", "controls", "covariance", "sample", "data_sha256", "plan_sha256")
-COUNT = ("event_time", "cohort", "draws", "n_obs", "n_units", "n_treated", "n_clusters", "n_treated_clusters")
+TEXT = {"spec_id", "term", "method", "view_id", "row", "column", "text", "reason", "estimator", "outcome"}
+TEXT |= {"fixed_effects", "controls", "covariance", "sample", "data_sha256", "plan_sha256"}
+COUNT = {"event_time", "cohort", "draws", "n_obs", "n_units", "n_treated", "n_clusters", "n_treated_clusters"}
+KINDS = dict.fromkeys(TEXT, "str") | dict.fromkeys(COUNT, "Int64") | {"exact": "boolean"}
 COLUMNS = {
-    name: {c: "str" if c in TEXT else "Int64" if c in COUNT else "boolean" if c == "exact" else "float64" for c in columns}
+    name: {c: KINDS.get(c, "float64") for c in columns}
     for name, columns in {
         "estimates": (
             *PARTS["estimates"], "estimator", "outcome", "estimate", "std_error", "df", "ci_low", "ci_high", "p_value",
@@ -122,7 +124,7 @@ def load(table: str | Table, columns: list[str] | None = None) -> pd.DataFrame:
     return pd.read_parquet(path, columns=columns)
 
 
-def load_hashes() -> dict[str, str]:
+def load_hashes() -> dict[str, Any]:
     """Return ``data_sha256`` and ``plan_sha256`` as stage ``check`` wrote them."""
     path = ROOT / HASHES
     if not path.exists():
@@ -175,7 +177,9 @@ def _ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     twice = keys[keys.duplicated()]
     if len(twice):
         shown = "; ".join(", ".join(map(str, row)) for row in twice.head(5).itertuples(index=False))
-        raise StoreError(f"{table.path}: {len(twice)} key(s) occur more than once: {shown}. Key: {', '.join(table.key)}.")
+        raise StoreError(
+            f"{table.path}: {len(twice)} key(s) occur more than once: {shown}. Key: {', '.join(table.key)}."
+        )
     return frame.sort_values(list(table.key), kind="stable").reset_index(drop=True)
 
 

@@ -1,9 +1,9 @@
 """What each public function was compared with, written down by the tests that compared.
 
 A test asks for the fixture ``evidence`` and calls it with a result and its reference. ``pytest --evidence`` rewrites
-``tests/evidence.csv`` from the calls of the tests that passed; plain pytest fails if the file says otherwise, as far as
-the tests that ran can tell. Digits are -log10 of the largest error over the largest reference value, at most CAP: beyond
-that they are rounding noise of one machine; SLACK allows for what another processor changes.
+``tests/evidence.csv`` from the calls of the tests that passed; plain pytest fails if the file says otherwise, as far
+as the tests that ran can tell. Digits are -log10 of the largest error over the largest reference value, at most CAP:
+beyond that they are rounding noise of one machine; SLACK allows for what another processor changes.
 """
 
 from __future__ import annotations

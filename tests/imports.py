@@ -19,8 +19,16 @@ def tree(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk a tree without what only a type checker reads."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from _executed(child)
+
+
 def _names(module: str) -> Iterator[str]:
-    for node in ast.walk(tree(module)):
+    for node in _executed(tree(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -66,7 +66,7 @@ def test_one_language_alone_is_named(edit):
 
 def test_an_undeclared_sample_is_named(edit):
     edit("models")["models"]["did"]["sample"] = "all"
-    with pytest.raises(SpecError, match="models.did names 'all', which is not declared"):
+    with pytest.raises(SpecError, match=r"models\.did names 'all', which is not declared"):
         spec_checks.check()
 
 
@@ -84,7 +84,7 @@ def test_a_series_in_both_indices_stops_the_run(edit):
 
 def test_two_vintages_of_a_series_are_one_family(edit):
     edit("indices")["chain"]["indicators"]["np_revenue"]["formula"] = "va_tertiary_census5 / gdp"
-    with pytest.raises(OverlapError, match="va_tertiary_census5 in outcome chain.* and va_tertiary in adjustment x"):
+    with pytest.raises(OverlapError, match=r"va_tertiary_census5 in outcome chain.* and va_tertiary in adjustment x"):
         spec_checks.check()
 
 
@@ -105,9 +105,9 @@ def test_a_file_that_is_no_yaml_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(specs, "ROOT", tmp_path)
     specs._parse.cache_clear()
     try:
-        with pytest.raises(SpecError, match="params.yaml is not valid YAML"):
+        with pytest.raises(SpecError, match=r"params\.yaml is not valid YAML"):
             specs.params()
-        with pytest.raises(SpecError, match="plan.yaml is missing"):
+        with pytest.raises(SpecError, match=r"plan\.yaml is missing"):
             specs.plan()
     finally:
         specs._parse.cache_clear()

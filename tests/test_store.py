@@ -100,7 +100,7 @@ def test_missing_table_says_what_to_do():
 def test_tidy_parts_get_their_columns_and_refuse_others():
     got = store.part_frame("values", pd.DataFrame({"view_id": ["v"], "row": ["r"], "column": ["c"], "value": [1]}))
     assert list(got.columns) == ["view_id", "row", "column", "x", "value", "low", "high", "text"]
-    with pytest.raises(StoreError, match="unknown column.s. extra"):
+    with pytest.raises(StoreError, match=r"unknown column\(s\) extra"):
         store.part_frame("values", pd.DataFrame({"extra": [1]}))
 
 

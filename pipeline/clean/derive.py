@@ -79,7 +79,7 @@ def add(panel: pd.DataFrame, derived: Mapping[str, Derived]) -> pd.DataFrame:
             raise SpecError(f"specs/dictionary.yaml: these cannot be derived from the panel: {lacking}.")
         for name in ready:
             out[name] = _compute(out, name, waiting.pop(name))
-    return out
+    return out[[*panel.columns, *derived]]
 
 
 def _compute(panel: pd.DataFrame, name: str, entry: Derived) -> pd.Series:

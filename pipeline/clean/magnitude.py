@@ -8,8 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 
-STEPS = (2, 3, 4, 6, 8, 12)  # powers of ten between units in use: %, thousand, 万, million, 亿, 万亿
-
+STEPS = (2, 3, 4, 6, 8)  # powers of ten between units in use: %, thousand, 万, million, 亿
 SERIES = ["variable", "province_code"]
 
 
@@ -38,17 +37,17 @@ def out_of_line(figures: pd.DataFrame) -> pd.DataFrame:
     before, after = series[columns].shift(1), series[columns].shift(-1)
     up, down = frame["size"] - before["size"], frame["size"] - after["size"]
     odd_before, odd_after = up.abs() > frame["limit"], down.abs() > frame["limit"]
-    first, last = before["size"].isna(), after["size"].isna()
+    first = before["size"].isna()
     spike = odd_before & odd_after & (up * down > 0)
+    by_series = [frame[c] for c in SERIES]
+    before_spike = spike.groupby(by_series, sort=False).shift(-1, fill_value=False)
     # Of a series of two years the later is blamed: which is wrong cannot be told.
-    end = (odd_before & last) | (odd_after & first & (series["size"].transform("count") > 2))
-    alone = spike | end
-    blamed = alone.groupby([frame[c] for c in SERIES], sort=False).shift(1, fill_value=False)
-    found = alone | (odd_before & ~blamed)
-    near = before.where(odd_before, after)[found]
-    factor = frame.loc[found, "value"] / near["value"]
-    out = pd.DataFrame({"near_year": near["year"], "near_value": near["value"], "factor": factor})
-    return out.sort_index()
+    start = odd_after & first & ~before_spike & (series["size"].transform("count") > 2)
+    alone = spike | start
+    found = alone | (odd_before & ~alone.groupby(by_series, sort=False).shift(1, fill_value=False))
+    near_year, near_value = (before[c].where(odd_before, after[c]) for c in ("year", "value"))
+    out = pd.DataFrame({"near_year": near_year, "near_value": near_value, "factor": frame["value"] / near_value})
+    return out.loc[found].sort_index()
 
 
 def likely_unit(unit: str, factor: float) -> str:
@@ -57,8 +56,6 @@ def likely_unit(unit: str, factor: float) -> str:
     >>> likely_unit("1e8 kWh", 9800.0)
     '1e4 kWh'
     """
-    if factor == 0 or not math.isfinite(factor):
-        return "another unit"
     power = math.log10(abs(factor))
     step = min(STEPS, key=lambda s: abs(s - abs(power))) * (1 if power > 0 else -1)
     if unit == "%" and step == -2:

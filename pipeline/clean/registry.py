@@ -14,6 +14,7 @@ CLUSTER_TEXT = (
     "hub_id",
     "cluster_zh",
     "cluster_en",
+    "host_codes",
     "startup_area_zh",
     "startup_area_en",
     "function_zh",

@@ -175,8 +175,8 @@ def _regression(
         clusters = next(iter(design.clusters.values()))
         factor = crv1_factor(fitted, clusters.n)
     floor = 1e-16 * float(np.sum(raw * raw))
-    d = residual(design.X[:, 0])
-    kernel = RegressionKernel.of(columns, fitted.y, d, clusters, factor, floor, studentise=studentise)
+    y, d = residual(design.y), residual(design.X[:, 0])
+    kernel = RegressionKernel.of(columns, y, d, clusters, factor, floor, studentise=studentise)
     return kernel, _indicators(paths, constant=constant)
 
 

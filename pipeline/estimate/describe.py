@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 
-
 def _long(frame: pd.DataFrame, view: str) -> pd.DataFrame:
     """Turn a rows × columns frame into (view_id, row, column, value), missing cells left out."""
-    stacked = frame.rename_axis(index="row", columns="column").stack()
-    return stacked.rename("value").reset_index().assign(view_id=view)
+    long = frame.rename_axis(index="row").reset_index().melt("row", var_name="column").dropna(subset=["value"])
+    return long.assign(view_id=view)
 
 
 def _long_text(frame: pd.DataFrame, view: str) -> pd.DataFrame:
@@ -96,7 +95,7 @@ def hub_map(units: pd.DataFrame, links: pd.DataFrame, clusters: pd.DataFrame) ->
     clusters : DataFrame
         Rows of the ``values`` view ``registry_clusters``.
     """
-    hosts = clusters[clusters["column"] == "prefecture_code"].set_index("row")["text"].str.split(";").explode()
+    hosts = clusters[clusters["column"] == "host_codes"].set_index("row")["text"].str.split(";").explode()
     hosted = (hosts.str[:2] + "0000").rename_axis("cluster").reset_index(name="province_code").drop_duplicates()
     provinces = units.set_index("province_code")
     provinces["group"] = provinces["role"].where(provinces["role"] != "", "control")
@@ -105,5 +104,3 @@ def hub_map(units: pd.DataFrame, links: pd.DataFrame, clusters: pd.DataFrame) ->
     service = links[links["kind"] == "service"]
     pairs = service.assign(row=service["source"] + "|" + service["target"]).set_index("row")[["source", "target"]]
     return pd.concat([_long_text(shown, "hub_map"), _long_text(pairs, "hub_links")])
-
-

@@ -96,7 +96,7 @@ def estimates(model: Model, frame: pd.DataFrame, settings: Settings) -> tuple[pd
     table["ci90_low"], table["ci90_high"] = table["estimate"] - table["half"], table["estimate"] + table["half"]
     table["mde_sd"] = table["mde"] / sd
     table = table.drop(columns="half")
-    constants = {
+    constants: dict[str, Any] = {
         "spec_id": model.spec_id,
         "estimator": model.estimator,
         "outcome": model.outcome,
@@ -166,7 +166,9 @@ def cheap_tests(
     return rows
 
 
-def resampling_tests(model: Model, frame: pd.DataFrame, settings: Settings, seeds: tuple[int, int]) -> list[dict[str, object]]:
+def resampling_tests(
+    model: Model, frame: pd.DataFrame, settings: Settings, seeds: tuple[int, int]
+) -> list[dict[str, object]]:
     """Return the wild cluster bootstrap and the exact hub-level randomisation of a specification.
 
     Parameters

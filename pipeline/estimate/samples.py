@@ -20,7 +20,9 @@ def merge(panel: pd.DataFrame, indices: pd.DataFrame, units: pd.DataFrame) -> pd
     """
     units = units.assign(hubs=(units["hub"] != "").astype(float))
     joined = panel.merge(indices, on=KEY, how="outer", validate="one_to_one")
-    return joined.merge(units, on="province_code", how="inner", validate="many_to_one").sort_values(KEY, ignore_index=True)
+    return joined.merge(units, on="province_code", how="inner", validate="many_to_one").sort_values(
+        KEY, ignore_index=True
+    )
 
 
 def standardised_means(rows: pd.DataFrame, variables: tuple[str, ...], years: tuple[int, ...]) -> pd.DataFrame:

@@ -49,16 +49,17 @@ def indicators(panel: pd.DataFrame, index: Index) -> pd.DataFrame:
     """
     rows = panel[panel["year"].isin(index.years)].set_index(["province_code", "year"])
     with np.errstate(divide="ignore"):
-        columns = {c.id: rows.eval(c.formula, engine="python").astype(float) for c in index.indicators}
-    return pd.DataFrame(columns).replace([np.inf, -np.inf], np.nan).dropna()
+        columns = {c.id: np.asarray(rows.eval(c.formula, engine="python"), dtype=float) for c in index.indicators}
+    return pd.DataFrame(columns, index=rows.index).replace([np.inf, -np.inf], np.nan).dropna()
 
 
 def compose(values: pd.DataFrame, index: Index) -> Composite:
     """Weight the indicators into the index and its dimensions.
 
     Bounds and weights come from the rows up to ``reference_last``; a dimension renormalises its own weights.
-    The rank is ascending within a year, 1 = lowest; the share is the score over the year's unweighted mean. The ln of a dimension is the weighted mean of its ln indicators, since a one-indicator score can be zero;
-    there a raw zero is missing.
+    The rank is ascending within a year, 1 = lowest; the share is the score over the year's unweighted mean. The ln of
+    a dimension is the weighted mean of its ln indicators, since a one-indicator score can be zero; there a raw zero is
+    missing.
 
     Parameters
     ----------

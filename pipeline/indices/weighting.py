@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,7 +65,8 @@ def entropy(normalised: pd.DataFrame) -> pd.Series:
         raise EstimationError("entropy: a normalised value is negative; pass the rows that set the bounds.")
     share = normalised / normalised.sum()
     information = share * np.log(share.where(share > 0, 1.0))
-    return -information.sum() / np.log(len(normalised))
+    sums: pd.Series = information.sum()
+    return -sums / math.log(len(normalised))
 
 
 def entropy_weights(normalised: pd.DataFrame) -> pd.Series:

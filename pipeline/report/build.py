@@ -200,10 +200,15 @@ class _Builder:
             label = self.labels[known["row"]]
             text = self.words.say(label, place)
             text = text if text.startswith("ln ") else text[:1].upper() + text[1:]
-            known |= {"label": text, "unit": label.get(f"unit_{self.language}", label["unit"])}
+            known |= {"label": text, "unit": self._unit(label, place)}
         sources = self.stanza.get("sources", {}) | panel.get("sources", {})
         decimals = panel.get("decimals", self.stanza.get("decimals", 3))
         return Scope(self.tidy, self.words, sources, known, decimals, place)
+
+    def _unit(self, label: Mapping[str, str], place: str) -> str:
+        """Return a unit as this language writes it: from the label, or by the phrase list."""
+        unit = label.get(f"unit_{self.language}", label["unit"])
+        return self.words.translate(unit, place) if unit in self.words.phrases.get("texts", {}) else unit
 
     def _row(self, panel: Mapping[str, Any], row: Mapping[str, Any], columns: list[Mapping[str, Any]]) -> Line:
         place = f"{self.table_id}, panel {panel['id']}, row {row['id']}"

@@ -113,3 +113,10 @@ class Grid:
         while count < len(self.lines) and self.lines[count].kind == "head":
             count += 1
         return count
+
+    def together(self, index: int) -> bool:
+        """Whether no page may end after a line: under headings, and within a panel of short lines."""
+        if self.lines[index].kind != "body":
+            return True
+        last = index + 1 == len(self.lines) or self.lines[index + 1].kind == "panel"
+        return not last and not self.fixed

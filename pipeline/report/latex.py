@@ -5,8 +5,6 @@ The document loads booktabs, threeparttable, longtable, array and pdflscape, and
 
 from __future__ import annotations
 
-import re
-
 from pipeline.report.grid import Cell, Grid, Line
 
 SUFFIX = "tex"
@@ -84,15 +82,6 @@ def _line(grid: Grid, line: Line, *, bound: bool, together: bool) -> list[str]:
     return [*out, " & ".join(cells) + (r" \\*" if together else r" \\"), *rules]
 
 
-def _together(lines: tuple[Line, ...], index: int) -> bool:
-    """Whether no page break may follow: under a heading, and within a panel that half a page can hold."""
-    starts = [at for at, line in enumerate(lines) if line.kind == "panel"]
-    after = [at for at in starts if at > index]
-    end = after[0] if after else len(lines)
-    start = max((at for at in starts if at <= index), default=0)
-    return lines[index].kind != "body" or (end - start <= PAGE_LINES and index + 1 < end)
-
-
 def _notes(grid: Grid) -> list[str]:
     return [escape("".join(run.text for run in note), grid.language) for note in grid.notes]
 
@@ -130,7 +119,7 @@ def render(grid: Grid) -> bytes:
     columns = "".join(_column(grid, at, 1, "left" if at == 0 else "center") for at in range(len(grid.widths)))
     caption = rf"\caption{{{escape(grid.title, grid.language)}}}\label{{{grid.label}}}"
     long = len(grid.lines) > PAGE_LINES or grid.landscape
-    keep = [long and _together(grid.lines, at) for at in range(len(grid.lines))]
+    keep = [long and grid.together(at) for at in range(len(grid.lines))]
     bound = [False, *keep]
     drawn = [_line(grid, line, bound=bound[at], together=keep[at]) for at, line in enumerate(grid.lines)]
     head = [text for line in drawn[: grid.head] for text in line]
@@ -138,9 +127,12 @@ def render(grid: Grid) -> bytes:
     if long and head:
         head, body = [*head, r"\midrule"], body[1:]  # the rule under the heading is repeated with it
     out = _long(grid, columns, caption, head, body) if long else _float(columns, caption, head + body, _notes(grid))
-    number = re.sub(r"\D", "", grid.heading) if grid.id.startswith("T") else grid.id
     name = "表" if grid.language == "zh" else "Table"
-    out = [r"\begingroup", rf"\renewcommand{{\thetable}}{{{number}}}\renewcommand{{\tablename}}{{{name}}}", *out]
+    out = [
+        r"\begingroup",
+        rf"\renewcommand{{\thetable}}{{{grid.id.removeprefix('T')}}}\renewcommand{{\tablename}}{{{name}}}",
+        *out,
+    ]
     out += [r"\endgroup"]
     if grid.landscape:
         out = [r"\begin{landscape}", *out, r"\end{landscape}"]

@@ -77,14 +77,6 @@ def _rules(line: Line, cell: Cell, *, first: bool, last: bool, under: bool) -> d
     return sides
 
 
-def _together(grid: Grid, index: int) -> bool:
-    """Whether no page may end after this line: under headings, and within a panel that a page can hold."""
-    if grid.lines[index].kind != "body":
-        return True
-    last = index + 1 == len(grid.lines) or grid.lines[index + 1].kind == "panel"
-    return not last and not grid.fixed
-
-
 def _draw(table: Any, grid: Grid, index: int) -> None:
     line, row = grid.lines[index], table.rows[index]
     last = index == len(grid.lines) - 1
@@ -95,7 +87,7 @@ def _draw(table: Any, grid: Grid, index: int) -> None:
         target = cells[at] if cell.span == 1 else cells[at].merge(cells[at + cell.span - 1])
         paragraph = target.paragraphs[0]
         _set(paragraph, cell.align, size, before=2.5 if line.gap or line.kind == "panel" else PADDING, after=PADDING)
-        paragraph.paragraph_format.keep_with_next = _together(grid, index) or None
+        paragraph.paragraph_format.keep_with_next = grid.together(index) or None
         for run in cell.runs:
             _write(paragraph, run.text, size, grid.language, bold=line.kind == "panel")
         sides = _rules(line, cell, first=index == 0, last=last, under=under)

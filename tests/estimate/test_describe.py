@@ -66,7 +66,7 @@ def test_hub_map_names_hosts_by_their_prefecture_codes():
             "role": ["demand", "demand", ""],
         }
     )
-    clusters = pd.DataFrame({"row": ["YRDGI"], "column": ["prefecture_code"], "text": ["310000;320500"]})
+    clusters = pd.DataFrame({"row": ["YRDGI"], "column": ["host_codes"], "text": ["310000;320500"]})
     links = pd.DataFrame({"kind": ["service", "adjacency"], "source": ["NM", "310000"], "target": ["YRD", "320000"]})
     view = describe.hub_map(units, links, clusters)
     assert cell(view, "320000", "clusters", "text") == "YRDGI"

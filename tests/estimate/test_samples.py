@@ -15,7 +15,9 @@ def rows():
     panel = pd.DataFrame(
         {"province_code": list("aabbcc"), "year": [2020, 2022] * 3, "gdp": [1.0, 9.0, 2.0, 9.0, 6.0, 9.0]}
     )
-    indices = pd.DataFrame({"province_code": list("aabbc"), "year": [2020, 2022, 2020, 2022, 2020], "y": [1.0, 2, 3, 5, 8]})
+    indices = pd.DataFrame(
+        {"province_code": list("aabbc"), "year": [2020, 2022, 2020, 2022, 2020], "y": [1.0, 2, 3, 5, 8]}
+    )
     units = pd.DataFrame(
         {
             "province_code": list("abc"),

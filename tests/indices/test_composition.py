@@ -12,7 +12,7 @@ from pipeline.specs import Index, Indicator
 
 
 def column(name, formula, dimension):
-    return Indicator(id=name, formula=formula, dimension=dimension, unit="", zh=f"{name} zh", en=f"{name} en")
+    return Indicator(id=name, formula=formula, dimension=dimension, unit="", unit_zh="", zh=f"{name} zh", en=f"{name} en")
 
 
 INDEX = Index(

@@ -17,21 +17,37 @@ X = pd.DataFrame({"a": [1.0, 2.0, 4.0, 3.0], "b": [10.0, 8.0, 6.0, 2.0], "c": [5
 def test_normalise_by_hand(evidence):
     got = normalise(X, negative=["b"])
     expected = np.array([[0, 0, 1], [1 / 3, 1 / 4, 0], [1, 1 / 2, 1 / 2], [2 / 3, 1, 1 / 4]])
-    evidence("pipeline.indices.normalise", "exact arithmetic: quarters and thirds", "4 × 3 matrix", got, expected, "exact", 12)
+    evidence(
+        normalise,
+        "exact arithmetic: quarters and thirds",
+        "4 × 3 matrix",
+        got,
+        expected,
+        "exact",
+        12,
+    )
 
 
 def test_entropy_by_hand(evidence):
     got = entropy(normalise(X, negative=["b"]))
     thirds, quarters, eighths = np.array([1, 3, 2]) / 6, np.array([1, 2, 4]) / 7, np.array([4, 2, 1]) / 7
     expected = [-(p * np.log(p)).sum() / np.log(4) for p in (thirds, quarters, eighths)]
-    evidence("pipeline.indices.entropy", "e = -sum p ln p / ln n with shares by hand", "4 × 3 matrix", got, expected, "exact", 12)
+    evidence(
+        entropy,
+        "e = -sum p ln p / ln n with shares by hand",
+        "4 × 3 matrix",
+        got,
+        expected,
+        "exact",
+        12,
+    )
     np.testing.assert_allclose(got, [0.729574, 0.689392, 0.689392], atol=5e-7)
 
 
 def test_entropy_weights_reference(evidence):
     weights = entropy_weights(normalise(X, negative=["b"]))
     evidence(
-        "pipeline.indices.entropy_weights", "reference values of the design", "4 × 3 matrix", weights,
+        entropy_weights, "reference values of the design", "4 × 3 matrix", weights,
         [0.30329, 0.348355, 0.348355], "external", 5,
     )  # fmt: skip
     score = normalise(X, negative=["b"]) @ weights

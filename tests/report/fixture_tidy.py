@@ -83,7 +83,9 @@ def estimates_and_tests(seed: int = 7) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame, pd.DataFrame(tests).astype({"draws": "Int64", "exact": "boolean"})
 
 
-def values(texts: dict[str, dict[str, dict[str, str]]], numbers: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:
+def values(
+    texts: dict[str, dict[str, dict[str, str]]], numbers: dict[str, dict[str, dict[str, float]]]
+) -> pd.DataFrame:
     """One row a (view, row, column) of nested mappings."""
     rows = [
         {"view_id": view, "row": row, "column": column, "x": np.nan, "value": value, "text": text}
@@ -108,7 +110,6 @@ PUBLISHED = {
 }
 VARIABLES = ("chain_ln", "chain", "ht_revenue", "tech_bought", "ht_firms", "np_revenue", "np_spending", "inv_grants")
 VARIABLES += ("ind_stock", "compute_intensity", "compute_scale", "x_gdp_per_capita", "x_tertiary_share", "x_population")
-LABELS = {name: {"zh": f"变量{name}", "en": f"variable {name}", "unit": "% & more"} for name in VARIABLES}
 
 
 def _texts(columns: tuple[str, ...], row: str) -> dict[str, str]:
@@ -122,7 +123,10 @@ def registry_and_moments() -> pd.DataFrame:
     for number, row in enumerate(HUBS):
         hub[row] |= {"role": "demand" if number < 4 else "supply"}
         hub[row] |= {"named_in_plan": "2021-05-24", "reply_month": "2022-02"}
-    event = {f"{n:02d}": _texts(("title", "fact"), f"{n}") | {"date": f"2021-0{n}", "doc_no": "〔2021〕1号"} for n in range(1, 8)}
+    event = {
+        f"{n:02d}": _texts(("title", "fact"), f"{n}") | {"date": f"2021-0{n}", "doc_no": "〔2021〕1号"}
+        for n in range(1, 8)
+    }
     published = {row: _texts(("name", "edition", "unit", "source", "note"), row) for row in PUBLISHED}
     texts = {
         "registry_hubs": hub,

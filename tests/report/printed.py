@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -22,8 +21,7 @@ KEYS = {
     "tests": ("spec_id", "term", "method"),
     "values": ("view_id", "row", "column"),
 }
-NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?")
-Row = tuple[str, list[tuple[int, str]]]  # "4" or "note 1"; (column, text) of its cells
+NUMBER = re.compile(r"[−-]?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -54,69 +52,110 @@ class Stored:
         return f"{printed:,}".replace("-", "−") if printed else f"{abs(printed)}"
 
 
+def read_markdown(path: Path) -> tuple[list[list[str]], list[str]]:
+    """Body rows of all blocks, headings and panel titles left out; and notes."""
+    body: list[list[str]] = []
+    notes: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        if line.startswith("|") and set(line) <= set("|:- "):
+            del body[-1]  # what stands above it is a heading
+        elif line.startswith("|"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            if not cells[0].startswith("**"):
+                body.append([_plain(cell) for cell in cells])
+        elif line and not line.startswith("**"):
+            notes.append(_plain(line))
+    return body, notes
+
+
+def read_docx(path: Path) -> tuple[list[dict[int, str]], list[str]]:
+    """All rows, each a mapping of the grid column (from 1) a cell begins in to its text; and notes."""
+    document = docx.Document(str(path))
+    rows = []
+    for row in document.tables[0].rows:
+        cells: dict[int, str] = {}
+        seen: list[Any] = []
+        for column, cell in enumerate(row.cells, start=1):
+            if cell._tc not in seen:
+                seen.append(cell._tc)
+                cells[column] = cell.text
+        rows.append(cells)
+    return rows, [paragraph.text for paragraph in document.paragraphs[1:]]
+
+
 def _plain(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text)
 
 
-def read_markdown(path: Path) -> tuple[list[list[str]], list[str]]:
-    """Body rows of all blocks (headings and panel titles left out), and notes."""
-    body, notes, previous = [], [], ""
-    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
-        if line.startswith("| "):
-            cells = [_plain(cell) for cell in re.split(r"(?<!\\) ?\| ?", line)[1:-1]]
-            body.append(cells)
-            if set(line) <= set("|:- "):
-                del body[-2:]  # the rule and the heading above it
-            elif cells[0].startswith("**"):
-                del body[-1]
-        elif line and not line.startswith("**"):
-            notes.append(_plain(line))
-        previous = line
-    assert previous
-    return body, notes
+@dataclass(frozen=True)
+class Printed:
+    """One table in one language, as its files stand in a folder."""
+
+    folder: Path
+    table_id: str
+    stanza: dict[str, Any]
+    language: str
+
+    @property
+    def stem(self) -> str:
+        return f"{self.table_id}_{self.stanza['name']}"
+
+    def path(self, suffix: str) -> Path:
+        return self.folder / f"{self.stem}.{self.language}.{suffix}"
+
+    def sidecar(self) -> dict[tuple[str, int], list[dict[str, str]]]:
+        """Traced runs by (row, column)."""
+        out: dict[tuple[str, int], list[dict[str, str]]] = {}
+        with (self.folder / f"{self.stem}.cells.csv").open(encoding="utf-8", newline="") as lines:
+            for cell in csv.DictReader(lines):
+                if cell["language"] in ("", self.language):
+                    out.setdefault((cell["row"], int(cell["column"])), []).append(cell)
+        return out
+
+    def cells(self, suffix: str) -> dict[tuple[str, int], str]:
+        """Printed text by (row, column) of every body cell, and of every note."""
+        drawn, notes = read_docx(self.path("docx"))
+        body = sorted({int(row) for row, _ in self.sidecar() if row.isdigit()})
+        rows = [drawn[row - 1] for row in body]
+        if suffix == "md":
+            written, notes = read_markdown(self.path("md"))
+            rows = [dict(zip(row, cells, strict=True)) for row, cells in zip(rows, written, strict=True)]
+        out = {
+            (str(row), column): text for row, cells in zip(body, rows, strict=True) for column, text in cells.items()
+        }
+        return out | {(f"note {number}", 0): text for number, text in enumerate(notes, start=1)}
+
+    def allowed(self, row: str, column: int, labels: list[str]) -> set[str]:
+        """Numbers in fixed words that may stand in a cell or note."""
+        if row.startswith("note"):
+            fixed = _literals(self.stanza["notes"][int(row[5:]) - 1], self.language)
+        else:
+            kind = "label" if column == 1 else "cell"
+            fixed = [text for part in _find(self.stanza, kind) for text in _literals(part, self.language)] + labels
+        return {number for text in fixed for number in NUMBER.findall(text)}
 
 
-def read_docx(path: Path) -> tuple[list[list[str]], list[str]]:
-    """All rows, merged cells once; and notes."""
-    document = docx.Document(str(path))
-    rows = []
-    for row in document.tables[0].rows:
-        cells = {id(cell._tc): cell.text for cell in row.cells}
-        rows.append(list(cells.values()))
-    return rows, [paragraph.text for paragraph in document.paragraphs[1:]]
+def _find(node: Any, key: str) -> list[Any]:
+    if isinstance(node, dict):
+        return [found for k, v in node.items() for found in ([v] if k == key else _find(v, key))]
+    return [found for v in node for found in _find(v, key)] if isinstance(node, list) else []
 
 
-def _sidecar(folder: Path, stem: str, language: str) -> dict[str, list[dict[str, str]]]:
-    with (folder / f"{stem}.cells.csv").open(encoding="utf-8", newline="") as lines:
-        cells = [row for row in csv.DictReader(lines) if row["language"] in ("", language)]
-    out: dict[str, list[dict[str, str]]] = {}
-    for cell in cells:
-        out.setdefault(cell["row"], []).append(cell)
-    return out
-
-
-def _literals(node: Any, language: str) -> Iterator[str]:
+def _literals(node: Any, language: str) -> list[str]:
     """Fixed words of a part of a stanza: its templates without their placeholders."""
     if isinstance(node, str):
-        yield re.sub(r"\{[^{}]*\}", " ", node)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key not in {"zh": "en", "en": "zh"}[language]:
-                yield from _literals(value, language)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _literals(value, language)
-
-
-def _numbers(texts: Iterator[str]) -> set[str]:
-    return {number for text in texts for number in NUMBER.findall(text)}
+        return [re.sub(r"\{[^{}]*\}", " ", node)]
+    other = {"zh": "en", "en": "zh"}[language]
+    return [text for key, value in node.items() if key != other for text in _literals(value, language)]
 
 
 def _cut(text: str, pieces: list[str]) -> tuple[str, list[str]]:
     """Take each piece out of a text once, longest first; return what is left and the pieces not found."""
     lost = []
     for piece in sorted(pieces, key=len, reverse=True):
-        found = re.search(rf"(?<![\d.,−-]){re.escape(piece)}(?![\d]|[.,]\d)", text)
+        before = r"(?<![\d.,−-])" if piece[0].isdigit() else ""
+        after = r"(?!\d|[.,]\d)" if piece[-1].isdigit() else ""
+        found = re.search(before + re.escape(piece) + after, text)
         if found is None:
             lost.append(piece)
         else:
@@ -124,50 +163,22 @@ def _cut(text: str, pieces: list[str]) -> tuple[str, list[str]]:
     return text, lost
 
 
-def _pairs(stem: str, folder: Path, language: str, suffix: str, sidecar: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """(row, column, text) of every body cell and note; rows are numbered as in the sidecar."""
-    path = folder / f"{stem}.{language}.{suffix}"
-    bodies = sorted((row for row in sidecar if not row.startswith("note")), key=int)
-    if suffix == "md":
-        rows, notes = read_markdown(path)
-        assert len(rows) == len(bodies), f"{path.name}: {len(rows)} body rows, {len(bodies)} in the sidecar"
-    else:
-        drawn, notes = read_docx(path)
-        rows = [drawn[int(row) - 1] for row in bodies]
-    out = []
-    for row, cells in zip(bodies, rows, strict=True):
-        out += [(row, str(at), text) for at, text in enumerate(cells)]
-    return out + [(f"note {number}", "0", text) for number, text in enumerate(notes, start=1)]
+def unexplained(printed: Printed, suffix: str, stored: Stored, labels: list[str]) -> list[str]:
+    """Return every cell and note with a number that neither a stored number nor a fixed word explains.
 
-
-def unexplained(
-    folder: Path, table_id: str, stanza: dict[str, Any], language: str, suffix: str, stored: Stored, words: list[str]
-) -> list[str]:
-    """Return every number of a printed table that no stored number and no fixed word explains.
-
-    ``words``: further fixed texts that may stand in the first column, such as the labels of variables.
+    ``labels``: labels and units of variables, which are fixed words too.
     """
-    stem = f"{table_id}_{stanza['name']}"
-    sidecar = _sidecar(folder, stem, language)
-    cell_words = _numbers(_literals([_cells(stanza)], language))
-    label_words = _numbers(iter([*_literals(_labels(stanza), language), *words]))
+    sidecar = printed.sidecar()
     out = []
-    order: dict[str, list[str]] = {row: list(dict.fromkeys(c["column"] for c in cells)) for row, cells in sidecar.items()}
-    for row, column, text in _pairs(stem, folder, language, suffix, sidecar):
-        traced = sidecar.get(row, [])
-        if row.startswith("note"):
-            allowed = _numbers(_literals(stanza["notes"][int(row[5:]) - 1], language))
-        else:
-            allowed = label_words if column == "0" else cell_words | _numbers(iter(words))
-            traced = [cell for cell in traced if _place(cell, order[row], text, traced) == column]
-        pieces = [stored.expected(cell) for cell in traced]
-        spoken = [cell["text"] for cell in traced if cell["decimals"] == ""]
-        pieces = [p for cell, p in zip(traced, pieces, strict=True) if cell["decimals"] != "" or cell["text"] == p] + [
-            said for said, cell in zip(spoken, [c for c in traced if c["decimals"] == ""], strict=True)
-            if said != stored.expected(cell)
-        ]
-        rest, lost = _cut(text, pieces)
-        strange = [number for number in NUMBER.findall(rest) if number not in allowed]
+    for (row, column), text in printed.cells(suffix).items():
+        pieces = []
+        for traced in sidecar.get((row, column), []):
+            expected = stored.expected(traced)
+            translated = traced["decimals"] == "" and not NUMBER.search(traced["text"]) and traced["text"] != expected
+            pieces.append(traced["text"] if translated else expected)
+        rest, lost = _cut(text, [piece for piece in pieces if piece])
+        strange = sorted(set(NUMBER.findall(rest)) - printed.allowed(row, column, labels))
         if lost or strange:
-            out.append(f"{stem}.{language}.{suffix}, row {row}, column {column}: {text!r}: not found {lost}, odd {strange}")
+            place = f"{printed.path(suffix).name}, row {row}, column {column}"
+            out.append(f"{place}: {text!r}: stored but not printed {lost}, printed but not stored {strange}")
     return out

@@ -75,13 +75,21 @@ def frames() -> dict[str, pd.DataFrame]:
     estimates = pd.DataFrame(rows, columns=names).assign(cohort=pd.NA, data_sha256="0123456789abcdef" * 4)
     estimates = estimates.astype({"event_time": "Int64", "cohort": "Int64"})
     tests = pd.DataFrame(
-        [("did.ln.none", "hub_post", "wild", 0.0004, 9999), ("did.ln.x", "hub_post", "wild", 0.25, 9999)]
-        + [("did.level.none", "hub_post", "wild", 1.0, 1081575)],
+        [
+            ("did.ln.none", "hub_post", "wild", 0.0004, 9999),
+            ("did.ln.x", "hub_post", "wild", 0.25, 9999),
+            ("did.level.none", "hub_post", "wild", 1.0, 1081575),
+        ],
         columns=["spec_id", "term", "method", "p_value", "draws"],
     )
     values = pd.DataFrame(
-        [("v", "gdp", "mean", 12.345, None), ("v", "gdp", "role", np.nan, "demand"), ("v", "oil", "mean", 1.0, None)]
-        + [("v", "oil", "role", np.nan, "unverified"), ("v", "coal", "mean", 2.0, None)],
+        [
+            ("v", "gdp", "mean", 12.345, None),
+            ("v", "gdp", "role", np.nan, "demand"),
+            ("v", "oil", "mean", 1.0, None),
+            ("v", "oil", "role", np.nan, "unverified"),
+            ("v", "coal", "mean", 2.0, None),
+        ],
         columns=["view_id", "row", "column", "value", "text"],
     )
     return {"estimates": estimates, "tests": tests, "values": values}
@@ -132,7 +140,9 @@ def test_chinese_prints_the_same_numbers() -> None:
     assert grid.heading == "表9"
 
 
-@pytest.mark.parametrize(("low", "high", "said"), [(0.1, 0.3, "positive from 0.10"), (-0.3, -0.1, "negative from −0.30")])
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(0.1, 0.3, "positive from 0.10"), (-0.3, -0.1, "negative from −0.30")]
+)
 def test_the_sentence_on_a_null_follows_the_interval(low: float, high: float, said: str) -> None:
     estimates = frames()["estimates"]
     chosen = estimates["spec_id"] == "did.ln.x"

@@ -205,6 +205,8 @@ def test_the_data_are_the_rows_that_the_stanza_selects(figure_id, tidy, drawn):
         assert rows_wanted[dropped].isna().all(axis=None)
         expected += len(rows_wanted)
     assert len(data) == expected
+    for column in rows.INTEGERS:
+        assert column not in data or data[column].dtype == "Int64"
 
 
 def test_event_study_draws_every_estimate_interval_and_band(tidy):
@@ -311,6 +313,12 @@ def test_a_link_without_a_route_is_named(tidy):
     link = pd.DataFrame({"view_id": "hub_links", "row": "NX|CY", "column": ["source", "target"], "text": ["NX", "CY"]})
     with pytest.raises(ReportError, match=r"F1_hub_map.*NX\|CY"):
         build.build("F1", STANZAS["F1"], tidy | {"values": pd.concat([tidy["values"], link])}, PARAMS)
+
+
+def test_a_cluster_without_a_host_province_is_named(tidy):
+    values = _changed(tidy["values"], lambda d: (d["row"] == "620000") & (d["column"] == "clusters"), "text", "")
+    with pytest.raises(ReportError, match=r"F1_hub_map.*disagree about QY"):
+        build.build("F1", STANZAS["F1"], tidy | {"values": values}, PARAMS)
 
 
 def test_a_label_missing_in_one_language_is_named(tidy):

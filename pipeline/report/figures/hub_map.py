@@ -29,6 +29,13 @@ def draw(sheet: Sheet) -> Figure:
     axis = figure.add_subplot()
     provinces = _provinces(sheet)
     hubs = provinces.loc[provinces["hub"] != ""].sort_values("group", kind="stable")["hub"].unique()
+    names = texts(sheet.key, sheet.rows["clusters"])[f"cluster_{sheet.language}"]
+    unlike = set(names.index) ^ {cluster for some in provinces["clusters"] for cluster in some}
+    if unlike:
+        raise ReportError(
+            f"{sheet.key}: column clusters of hub_map and the view registry_clusters disagree about "
+            f"{', '.join(sorted(unlike))}: each cluster has a name and at least one host province."
+        )
     hosted = {hub: list(dict.fromkeys(provinces.loc[provinces["hub"] == hub, "clusters"].sum())) for hub in hubs}
     marks = {cluster: i for i, cluster in enumerate((c for hub in hubs for c in hosted[hub]), start=1)}
     for code, tile in provinces.iterrows():
@@ -36,7 +43,6 @@ def draw(sheet: Sheet) -> Figure:
     for hub in hubs:
         _outline(axis, provinces[provinces["hub"] == hub])
     _links(axis, sheet)
-    names = texts(sheet.key, sheet.rows["clusters"])[f"cluster_{sheet.language}"]
     numbered = {hub: sheet.word("and").join(f"{marks[c]} {names[c]}" for c in hosted[hub]) for hub in hubs}
     for group in ("demand", "supply"):
         _hub_list(axis, sheet, provinces, group, numbered)

@@ -10,6 +10,9 @@ import pandas as pd
 
 from pipeline.errors import ReportError
 
+# Counts and years, blank where they do not apply.
+INTEGERS = ("event_time", "cohort", "n_obs", "n_units", "n_treated", "n_clusters", "n_treated_clusters", "draws")
+
 
 def select(key: str, stanza: Mapping[str, Any], tidy: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return the rows of every entry of ``reads``: a table, and for its columns the values wanted.
@@ -54,7 +57,8 @@ def data(stanza: Mapping[str, Any], rows: Mapping[str, pd.DataFrame]) -> pd.Data
     parts = [rows[name].assign(table=wanted["table"]) for name, wanted in stanza["reads"].items()]
     columns = list(dict.fromkeys(c for part in parts for c in part.columns if part[c].notna().any()))
     filled = [part[[c for c in columns if c in part.columns and part[c].notna().any()]] for part in parts]
-    return pd.concat(filled, ignore_index=True)[["table", *(c for c in columns if c != "table")]]
+    joined = pd.concat(filled, ignore_index=True)[["table", *(c for c in columns if c != "table")]]
+    return joined.astype({column: "Int64" for column in INTEGERS if column in joined})
 
 
 def texts(key: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -64,7 +64,9 @@ def contents(
         stem = f"{name}_{stanza['name']}"
         title = f"{stanza['title']['en']} · {stanza['title']['zh']}"
         links = _links("tables", stem, TABLE_FORMATS)
-        lines.append(f"| {name} | {title} | {links} | [cells](tables/{stem}.cells.csv) | {specifications(keys[name])} |")
+        lines.append(
+            f"| {name} | {title} | {links} | [cells](tables/{stem}.cells.csv) | {specifications(keys[name])} |"
+        )
     for name, stanza in figures.items():
         stem = f"{name}_{stanza['name']}"
         title = " · ".join(stanza["words"]["title"][k].split(maxsplit=1)[-1] for k in LANGUAGES)
@@ -76,7 +78,7 @@ def contents(
         "|---|---|---|",
         "| `estimates/estimates.csv` | a coefficient · 一个系数 | spec_id, term, event_time, cohort |",
         "| `estimates/tests.csv` | a test · 一个检验 | spec_id, term, method |",
-        "| `estimates/values.csv` | a descriptive number or a registry entry · 一个描述性数字或登记条目 | view_id, row, column |",
+        "| `estimates/values.csv` | a description or a registry entry · 一项描述或登记 | view_id, row, column |",
         "| `log/*.csv` | a column of a table of the build, summarised · 中间数据各列的摘要 | column |",
         "",
     ]
