@@ -57,7 +57,7 @@ def verify_manifest(raw: Path) -> str:
             problems.append(f"{name} does not match: its sha256 is {found}, recorded {recorded[name]}")
     if problems:
         head = f"{len(problems)} file(s) of data/raw differ from data/raw/{MANIFEST}."
-        what = "Restore them from the repository; a change made on purpose is recorded by its new line there."
+        what = "Restore them from the repository; to record a change made on purpose: python -m pipeline.record"
         raise ManifestError("\n".join([f"{head} {what}", *(f"  {p}" for p in problems)]))
     return hashlib.sha256(content).hexdigest()
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import qr, solve_triangular
 
 YEARS = (2013, 2014, 2015, 2016, 2018, 2019, 2020, 2022, 2023)
 HUB_SIZES = (3, 4, 1, 2, 1, 1, 1, 1)  # 14 treated provinces in 8 clusters; 17 controls, each its own cluster
@@ -72,11 +73,14 @@ def dummy_matrix(frame, effects, by_time=()):
 
 
 def slow_fit(frame, columns, effects, by_time=(), weights=None, outcome="y"):
-    """Coefficients of ``columns`` by minimum-norm least squares on full dummies, with residuals and design."""
+    """Coefficients of ``columns`` by pivoted QR on full dummies, with residuals and design."""
     root = np.sqrt(frame[weights].to_numpy()) if weights else np.ones(len(frame))
     X = np.hstack([frame[list(columns)].to_numpy(float), dummy_matrix(frame, effects, by_time)]) * root[:, None]
     y = frame[outcome].to_numpy() * root
-    b = np.linalg.lstsq(X, y, rcond=1e-11)[0]
+    q, r, order = qr(X, mode="economic", pivoting=True)
+    rank = int(np.sum(np.abs(np.diag(r)) > 1e-10 * abs(r[0, 0])))
+    b = np.zeros(X.shape[1])  # a basic solution: the coefficients that are identified do not depend on which
+    b[order[:rank]] = solve_triangular(r[:rank, :rank], q[:, :rank].T @ y)
     return b[: len(columns)], y - X @ b, X
 
 

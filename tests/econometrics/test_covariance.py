@@ -13,8 +13,7 @@ KEYS = {"unit": "unit", "time": "year"}
 TWO_WAY = (("unit",), ("year",))
 
 
-@pytest.mark.parametrize("drop", [0, 8])
-@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize(("drop", "weights"), [(0, None), (8, "w")], ids=["balanced", "unbalanced-weighted"])
 def test_crv3_equals_a_refit_without_each_cluster(drop, weights, evidence):
     panel = provinces(1, drop=drop)
     result = two_way_fe(

@@ -60,6 +60,7 @@ def test_wampler_deviations_are_orthogonal_to_the_polynomials():
 @pytest.mark.parametrize(
     ("name", "scale", "least"),
     [("Wampler1", 0, 12), ("Wampler3", 1, 12), ("Wampler4", 100, 12), ("Wampler5", 10000, 10)],
+    ids=["1", "3", "4", "5"],
 )
 def test_wampler(name, scale, least, evidence):
     X = np.vander(np.arange(21.0), 6, increasing=True)

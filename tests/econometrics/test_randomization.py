@@ -37,20 +37,21 @@ def refit(panel, null=0.0, **keywords):
         (0, "cluster", {"effects": ("unit", ("half", "year"))}),
         (2, "cluster", {"effects": ("year",)}),
     ],
+    ids=["slopes", "slopes-control-unbalanced", "units-unbalanced", "half-year", "no-unit-effects"],
 )
 @pytest.mark.parametrize("statistic", ["t", "coefficient"])
 def test_equals_refits_of_every_assignment(drop, cluster, keywords, statistic, evidence):
     panel = small(1, drop=drop)
     if cluster is None:
-        panel = treat(panel, "unit", ["u0", "u5", "u7"])
+        panel = treat(panel, "unit", ["u0", "u5"])
     by = cluster or "unit"
     result = randomization_test(
         panel, "y", "treated", **KEYS, cluster=cluster, statistic=statistic, draws=None, seed=0, **keywords
     )
-    groups, count = sorted(panel[by].unique()), 2 if cluster else 3
+    groups = sorted(panel[by].unique())
     covariance = {"cluster": cluster} if cluster else {"covariance": "HC1"}
     index = 1 if statistic == "t" else 0
-    expected = [refit(treat(panel, by, who), **covariance, **keywords)[index] for who in combinations(groups, count)]
+    expected = [refit(treat(panel, by, who), **covariance, **keywords)[index] for who in combinations(groups, 2)]
     label = f"simulated 9 × 6, {result.draws} assignments of {by}{', unbalanced' if drop else ''}, {keywords}"
     got = np.sort(np.abs(result.distribution))
     source = f"{statistic} of an explicit refit of every assignment"
@@ -215,16 +216,16 @@ def test_given_assignments():
 def test_p_is_uniform_under_the_null(evidence):
     """Exact test, every assignment equally likely: P(p ≤ k/total) = k/total."""
     p = []
-    for seed in range(300):
+    for seed in range(200):
         panel = small(seed)
         who = np.random.default_rng(seed).choice(list("abcdef"), 2, replace=False)
         run = {"cluster": "cluster", "by_time": ["x"], "draws": None, "seed": 0}
         p.append(randomization_test(treat(panel, "cluster", who), "y", "treated", **KEYS, **run).p_value)
     got = np.mean(np.array(p) <= 3 / 15)
-    assert 0.2 - 3 * 0.0231 < got < 0.2 + 3 * 0.0231
+    assert 0.2 - 3 * 0.0283 < got < 0.2 + 3 * 0.0283
     evidence(
         randomization_test,
-        "rejection rate at 3/15, 300 panels",
+        "rejection rate at 3/15, 200 panels",
         "simulated 9 × 6, 15 assignments",
         got,
         0.2,

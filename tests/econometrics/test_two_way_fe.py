@@ -178,7 +178,11 @@ def test_standard_errors_do_not_move_with_the_hash_seed():
     assert runs[0] == runs[1] != ""
 
 
-@pytest.mark.parametrize(("years", "drop"), [(YEARS, 0), (YEARS, 7), ((*YEARS[:5], 2018.5, *YEARS[5:], 2024), 0)])
+@pytest.mark.parametrize(
+    ("years", "drop"),
+    [(YEARS, 0), (YEARS, 7), ((*YEARS[:7], 2021, *YEARS[7:], 2024), 0)],
+    ids=["31x9", "unbalanced", "31x11"],
+)
 def test_exact_arithmetic(years, drop, evidence):
     panel = provinces(5, years=years, drop=drop)
     panel["y"] = panel["y"].round(6)

@@ -12,7 +12,9 @@ from pipeline.specs import Index, Indicator
 
 
 def column(name, formula, dimension):
-    return Indicator(id=name, formula=formula, dimension=dimension, unit="", unit_zh="", zh=f"{name} zh", en=f"{name} en")
+    return Indicator(
+        id=name, formula=formula, dimension=dimension, unit="", unit_zh="", zh=f"{name} zh", en=f"{name} en"
+    )
 
 
 INDEX = Index(
@@ -35,10 +37,10 @@ def panel():
     )
 
 
-def test_rows_are_complete_and_of_the_listed_years(panel):
+def test_rows_are_complete_and_of_the_listed_years(panel, evidence):
     values = indicators(panel, INDEX)
     assert values.index.tolist() == [("a", 2019), ("b", 2019), ("a", 2020), ("b", 2020), ("a", 2021)]
-    np.testing.assert_allclose(values["i"], [10, 20, 30, 50, 90])
+    evidence(indicators, "ratios by hand", "panel of 3 units", values["i"], [10, 20, 30, 50, 90], "exact", 12)
     np.testing.assert_allclose(values["j"], [0, 1, 2, 3, 4], atol=1e-15)
 
 
@@ -47,11 +49,13 @@ def test_log_of_zero_is_missing_not_minus_infinity(panel):
     assert ("a", 2019) not in indicators(panel, INDEX).index
 
 
-def test_scores_by_hand(panel):
+def test_scores_by_hand(panel, evidence):
     built = compose(indicators(panel, INDEX), INDEX)
     scores, weights = built.scores.set_index(["province_code", "year"]), built.weights["weight"]
     scaled = np.array([(90 - 10) / 40, 4 / 3, (np.e**4 - 1) / (np.e**3 - 1)])
-    assert scores.loc[("a", 2021), "toy"] == pytest.approx(100 * scaled @ weights.to_numpy(), rel=1e-12)
+    expected = 100 * scaled @ weights.to_numpy()
+    score = scores.loc[("a", 2021), "toy"]
+    evidence(compose, "weighted sum of normalised indicators by hand", "panel of 3 units", score, expected, "exact", 12)
     assert scores.loc[("a", 2021), "toy"] > 100, "later values are kept, not clipped"
     two = (weights["j"] * scaled[1] + weights["k"] * scaled[2]) / (weights["j"] + weights["k"])
     assert scores.loc[("a", 2021), "toy_two"] == pytest.approx(100 * two, rel=1e-12)

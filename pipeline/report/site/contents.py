@@ -52,7 +52,7 @@ def contents(
         "# Results · 结果",
         "",
         "Written by the build; every number is a row of one of the three files in [`estimates/`](estimates). "
-        "由流程自动生成;每个数字都可在 [`estimates/`](estimates) 的三个文件中找到。",
+        "由流程自动生成；每个数字都可在 [`estimates/`](estimates) 的三个文件中找到。",
         "",
         f"- data · 数据 sha256 `{hashes['data_sha256']}`",
         f"- plan · 方案 sha256 `{hashes['plan_sha256']}`",

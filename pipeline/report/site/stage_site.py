@@ -14,7 +14,8 @@ def main() -> None:
     keys = {}
     for name, stanza in tables.items():
         cells = pd.read_csv(store.ROOT / f"results/tables/{name}_{stanza['name']}.cells.csv", dtype=str)
-        keys[name] = cells.loc[cells["file"] != "values", "key"]
+        body = ~cells["row"].str.startswith("note")
+        keys[name] = cells.loc[body & (cells["file"] != "values"), "key"]
     for name, stanza in figures.items():
         rows = pd.read_csv(store.ROOT / f"results/figures/{name}_{stanza['name']}.csv", dtype=str)
         keys[name] = rows["spec_id"].dropna() if "spec_id" in rows else pd.Series([], dtype=str)
