@@ -17,7 +17,7 @@ PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_EXTRA_INDEX
 FAILURES = {
     "no module named pip": "pip is missing: install it (Debian, Ubuntu: apt install python3-pip) and run this again.",
     "no space left|disk full|quota exceeded|enough space": "The disk is full: free 2 GB and run this again.",
-    "retrying|fetch|connect|no matching": "The package index is unreachable or lacks a package: check the network.",
+    "retrying|fetch|connect|no matching": "The package index is unreachable (network? certificate?) or lacks a file.",
 }
 
 
@@ -51,9 +51,8 @@ if made != wanted:
     step(UV, "venv", "--clear", "--force", "--python", python, str(VENV))
     step(UV, "pip", "sync", "--require-hashes", "--build-constraints", BUILD, lock)
     stamp.write_text(wanted)
-program = shutil.which(command[0], path=env["PATH"]) or sys.exit(f"{command[0]}: no such command in .venv.")
-with subprocess.Popen([program, *command[1:]], cwd=ROOT, env=env) as process:
+start = ["python", "-m", "pipeline.build"] if command[:2] == ["dvc", "repro"] else command[:1]
+program = shutil.which(start[0], path=env["PATH"]) or sys.exit(f"{command[0]}: no such command in .venv.")
+with subprocess.Popen([program, *start[1:], *command[1:]], cwd=ROOT, env=env) as process:
     status = process.wait()
-if command[:2] == ["dvc", "repro"] and not status:
-    print("Done. results/README.md lists the results: tables in results/tables, figures in results/figures.")
 sys.exit(status if status >= 0 else 128 - status)

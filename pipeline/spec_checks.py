@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline import specs
-from pipeline.errors import OverlapError, SpecError
+from pipeline.errors import SpecError
 from pipeline.indices.composition import WEIGHTS
+from pipeline.indices.structure import STRUCTURE
+from pipeline.overlap import SCALES, audit, names_in
 
-ESTIMATORS = ("two_way_fe", "event_study")
-TESTS = ("crv1", "wild_webb", "randomization_hub", "joint", "slope")
-SCALES = ("", "_ln", "_rank", "_share")
-FUNCTIONS = ("log", "exp", "sqrt")
-
-
-def names_in(formula: str) -> list[str]:
-    """Return the variables a formula names, in order, once each."""
-    return [n for n in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", formula)) if n not in FUNCTIONS]
+ESTIMATORS = ("two_way_fe", "event_study", "event_study_by_role")
+TESTS = ("crv1", "wild_webb", "randomization_hub", "permutation_role", "equality", "joint", "slope")
+USES = ("outcome", "index", "control")
 
 
 def check() -> None:
@@ -31,7 +26,7 @@ def check() -> None:
     OverlapError
         A series stands on both sides of an equation or in two indices; names it.
     """
-    problems = [*_dictionary(), *_corrections(), *_indices(), *_models(), *_plan(), *_languages()]
+    problems = [*_dictionary(), *_corrections(), *_indices(), *_models(), *_unfit(), *_plan(), *_languages()]
     if problems:
         raise SpecError("\n".join([f"specs/ has {len(problems)} inconsistency(ies):", *problems]))
     audit()
@@ -79,7 +74,7 @@ def _indices() -> Iterator[str]:
 
 def outcomes() -> set[str]:
     """Return every name that can be an outcome: variables, indicators, indices and dimensions in their scales."""
-    names = set(specs.dictionary())
+    names = set(specs.dictionary()) | set(STRUCTURE)
     for index in specs.indices().values():
         names |= {index.id + scale for scale in SCALES} | {c.id for c in index.indicators}
         for dimension in index.dimensions:
@@ -116,6 +111,28 @@ def _models() -> Iterator[str]:
             yield f"models.yaml: descriptives name {name}, which no index or variable is called."
 
 
+def _unfit() -> Iterator[str]:
+    """A series that says it is not fit for a use is not put to it."""
+    models = specs.models()
+    uses = {("index", n) for i in specs.indices().values() for c in i.indicators for n in names_in(c.formula)}
+    uses |= {("outcome", n) for m in models.specifications for n in _series(m.outcome)}
+    uses |= {("control", n) for a in models.adjustments.values() for name in a.by_time for n in _series(name)}
+    for name, variable in specs.dictionary().items():
+        for entry in variable.unfit:
+            if entry["use"] not in USES:
+                yield f"dictionary.yaml: {name} is unfit for {entry['use']}; known uses: {', '.join(USES)}."
+            if (entry["use"], name) in uses:
+                yield f"{name} is used as {entry['use']}, for which it is not fit: {entry['en']}"
+
+
+def _series(name: str) -> set[str]:
+    """Return the raw series behind a variable, and the variable itself; none behind an index."""
+    variable = specs.dictionary().get(name)
+    if variable is None:
+        return set()
+    return {name}.union(*(_series(other) for other in variable.derived_from))
+
+
 def _plan() -> Iterator[str]:
     plan, params = specs.plan(), specs.params()
     by_id = {m.spec_id: m for m in specs.models().specifications}
@@ -137,7 +154,7 @@ def _plan() -> Iterator[str]:
 
 def _languages() -> Iterator[str]:
     """Every text in one language has its twin in the other."""
-    for name in ("dictionary", "indices", "models", "tables", "figures", "phrases", "plan"):
+    for name in ("dictionary", "indices", "models", "tables", "figures", "phrases", "plan", "site", "codebook"):
         yield from _one_language(specs.parsed(name), f"{name}.yaml")
 
 
@@ -150,65 +167,3 @@ def _one_language(node: Any, where: str) -> Iterator[str]:
     elif isinstance(node, list):
         for number, child in enumerate(node):
             yield from _one_language(child, f"{where}[{number}]")
-
-
-def families(names: list[str]) -> dict[str, str]:
-    """Return {family: variable} of the raw series behind the names; scale series (GDP, population) are exempt."""
-    known = specs.dictionary()
-    found: dict[str, str] = {}
-    for name in names:
-        variable = known[name]
-        if variable.scale:
-            continue
-        if variable.derived:
-            found |= families(list(variable.derived_from))
-        else:
-            found[variable.family] = name
-    return found
-
-
-def families_of_outcome(outcome: str) -> dict[str, str]:
-    """Return {family: variable} behind an outcome: a variable, an indicator, an index or a dimension of one."""
-    known = specs.dictionary()
-    if outcome in known:
-        return families([outcome])
-    for index in specs.indices().values():
-        columns = [c for c in index.indicators if c.id == outcome]
-        for dimension in index.dimensions:
-            if outcome.removesuffix("_ln") == f"{index.id}_{dimension}":
-                columns = [c for c in index.indicators if c.dimension == dimension]
-        if outcome in {index.id + scale for scale in SCALES}:
-            columns = list(index.indicators)
-        if columns:
-            return families([n for c in columns for n in names_in(c.formula)])
-    raise SpecError(f"{outcome} is neither a variable nor an index.")
-
-
-def audit() -> None:
-    """Refuse a series that stands in a compute index and in the chain index, or on both sides of an equation.
-
-    Two vintages of a series are one family. GDP and population are scale series and exempt.
-
-    Raises
-    ------
-    OverlapError
-        Names the family, and where it stands twice.
-    """
-    found = []
-    indices = specs.indices()
-    sides = {name: families_of_outcome(name) for name in indices}
-    for chain in (i for i in indices.values() if i.role == "chain"):
-        for compute in (i for i in indices.values() if i.role == "compute"):
-            for family in sorted(set(sides[chain.id]) & set(sides[compute.id])):
-                one, other = sides[chain.id][family], sides[compute.id][family]
-                found.append(f"{family}: {one} in {chain.id} and {other} in {compute.id}.")
-    pairs = {(m.outcome, m.adjustment) for m in specs.models().specifications if m.adjustment.by_time}
-    for outcome, adjustment in sorted(pairs, key=lambda pair: (pair[0], pair[1].id)):
-        left, right = families_of_outcome(outcome), families(list(adjustment.by_time))
-        for family in sorted(set(left) & set(right)):
-            found.append(
-                f"{family}: {left[family]} in outcome {outcome} and {right[family]} in adjustment {adjustment.id}."
-            )
-    if found:
-        text = "A series stands on both sides; take it out of one in specs/indices.yaml or specs/models.yaml:"
-        raise OverlapError("\n".join([text, *found]))

@@ -45,6 +45,7 @@ class Variable:
     method: str | None = None
     scale: bool = False
     max_jump: float | None = 50.0
+    unfit: tuple[dict[str, Any], ...] = ()
 
     @property
     def derived(self) -> bool:
@@ -83,21 +84,25 @@ class Index:
 
 @dataclass(frozen=True)
 class Sample:
-    """The years an equation is estimated on."""
+    """The years an equation is estimated on: listed, or those in which enough provinces have the outcome."""
 
     id: str
-    years: tuple[int, ...]
     zh: str
     en: str
+    years: tuple[int, ...] = ()
+    first: int | None = None
+    minimum_units: int | None = None
+    announcement: bool = True
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """Hub × the years that count as treated."""
+    """A group of provinces (all hubs, or those of one role) × the years that count as treated."""
 
     id: str
     zh: str
     en: str
+    group: str = "hub"
     first: str | None = None
     only: int | None = None
 
@@ -128,6 +133,8 @@ class Model:
     adjustment: Adjustment
     sample: Sample
     tests: tuple[str, ...]
+    data: str = "corrected"
+    overlap: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,6 +203,16 @@ def corrections() -> list[dict[str, Any]]:
     return list(_parse("specs/corrections.yaml") or [])
 
 
+def verdicts() -> list[dict[str, Any]]:
+    """Return the verdicts on the figures that a quality rule flags."""
+    return list(_parse("specs/verdicts.yaml") or [])
+
+
+def identities() -> dict[str, Any]:
+    """Return what published figures must satisfy among themselves."""
+    return dict(_parse("specs/identities.yaml"))
+
+
 def indices() -> dict[str, Index]:
     """Return the composite indices by id."""
     path = "specs/indices.yaml"
@@ -232,10 +249,17 @@ def models() -> Models:
                         treatments=tuple(stanza["treatments"]),
                         adjustment=chosen,
                         sample=sample,
-                        tests=tuple(stanza["tests"]),
+                        tests=_tests(stanza["tests"], adjustment),
+                        data=stanza.get("data", "corrected"),
+                        overlap=tuple(stanza.get("overlap", {}).get(outcome, ())),
                     )
                 )
     return Models(raw["descriptives"], samples, treatments, adjustments, tuple(expanded))
+
+
+def _tests(declared: list[str] | dict[str, list[str]], adjustment: str) -> tuple[str, ...]:
+    """Return the tests of one adjustment: a list serves all, a mapping names them by adjustment."""
+    return tuple(declared.get(adjustment, ()) if isinstance(declared, dict) else declared)
 
 
 def tables() -> dict[str, Any]:
@@ -251,6 +275,16 @@ def figures() -> dict[str, Any]:
 def phrases() -> dict[str, Any]:
     """Return the fixed words of tables and figures in both languages."""
     return dict(_parse("specs/phrases.yaml"))
+
+
+def site() -> dict[str, Any]:
+    """Return the words of the entry page, its headline and what is not printed for want of data."""
+    return dict(_parse("specs/site.yaml"))
+
+
+def codebook() -> dict[str, Any]:
+    """Return the columns of the published data files that the dictionary does not hold, and readings in Chinese."""
+    return dict(_parse("specs/codebook.yaml"))
 
 
 def plan() -> dict[str, Any]:

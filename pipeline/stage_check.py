@@ -13,7 +13,8 @@ def main() -> None:
     """Verify, and write the two hashes that every table carries."""
     spec_checks.check()
     manifest = verify_manifest(store.ROOT / "data" / "raw")
-    data = hashlib.sha256(manifest.encode() + specs.canonical(specs.corrections())).hexdigest()
+    judged = specs.canonical([specs.corrections(), specs.verdicts()])
+    data = hashlib.sha256(manifest.encode() + judged).hexdigest()
     hashes = {"data_sha256": data, "plan_sha256": specs.plan_sha256()}
     store.write_text(store.HASHES, json.dumps(hashes, indent=1, sort_keys=True) + "\n")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline import PARENT
 from pipeline.errors import StoreError
 
 ROOT = Path(__file__).resolve().parents[1]
-_PARENT = os.getppid()
+_PARENT = PARENT
+_PART = ".part"
+_ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "make its folder writable"),
+}
 
 
 @dataclass(frozen=True)
@@ -70,12 +77,32 @@ COLUMNS = {
 }  # fmt: skip
 TABLES = {
     "panel": Table("data/panel/panel.parquet", ("province_code", "year")),
+    **{
+        f"{name}_{variant}": Table(f"data/panel/variants/{name}_{variant}.parquet", ("province_code", "year"))
+        for name in ("panel", "indices")
+        for variant in ("uncorrected", "census4", "first_release")
+    },
     "industries": Table("data/panel/industries.parquet", ("province_code", "industry", "year")),
     "units": Table("data/panel/units.parquet", ("province_code",)),
     "links": Table("data/panel/links.parquet", ("kind", "source", "target")),
     "indices": Table("data/panel/indices.parquet", ("province_code", "year")),
 } | {name: Table(f"results/estimates/{name}.parquet", key, OPTIONAL, csv=True) for name, key in PARTS.items()}
 HASHES = "data/panel/hashes.json"
+
+
+# The corrected panel, the figures as published, and two older vintages of GDP in place of the newest.
+VARIANTS = {
+    "corrected": "",
+    "uncorrected": "_uncorrected",
+    "gdp_census4": "_census4",
+    "gdp_first_release": "_first_release",
+}
+
+
+def load_rows(data: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return panel, indices and units; ``data`` is one of ``VARIANTS``."""
+    suffix = VARIANTS[data]
+    return load(f"panel{suffix}"), load(f"indices{suffix}"), load("units")
 
 
 def part(stage: str, name: str) -> Table:
@@ -162,7 +189,7 @@ def save(table: str | Table, frame: pd.DataFrame, *, raw: tuple[str, ...] = ()) 
         pq.write_table(arrow, path, compression="zstd")
     if table.csv:
         write_csv(str(Path(table.path).with_suffix(".csv")), frame)
-    if table in TABLES.values():
+    if table in TABLES.values() and "variants" not in table.path:
         write_csv(f"results/log/{Path(table.path).stem}.csv", _summary(frame))
 
 
@@ -219,9 +246,65 @@ def write_bytes(path: str, content: bytes) -> None:
 
 def keep_only(folder: str, names: set[str]) -> None:
     """Remove from a result folder what no specification names any more."""
-    for path in sorted((ROOT / folder).glob("*")):
-        if path.name not in names:
-            path.unlink()
+
+    def remove() -> None:
+        for path in sorted((ROOT / folder).glob("*")):
+            if path.name not in names:
+                path.unlink()
+
+    _when_complete(remove)
+
+
+class _Held:
+    """What ``together`` holds back: temporary files, and the changes that end them."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self.changes: list[Callable[[], None]] = []
+        self.temporary: list[Path] = []
+
+
+_HELD = _Held()
+
+
+def _when_complete(change: Callable[[], None]) -> None:
+    """Make a change now, or inside ``together`` when all has been written."""
+    if _HELD.active:
+        _HELD.changes.append(change)
+    else:
+        change()
+
+
+def orphaned() -> bool:
+    """Say whether the process that started this one has ended."""
+    return os.getppid() != _PARENT
+
+
+def discard() -> None:
+    """Drop what ``together`` holds back."""
+    for path in _HELD.temporary:
+        path.unlink(missing_ok=True)
+    _HELD.active, _HELD.changes, _HELD.temporary = False, [], []
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Hold back every replacement and removal until the block has succeeded.
+
+    A stage that fails at its last file, on a full disk say, leaves the results of the earlier build as
+    they were. Parts that a killed build left behind are removed first.
+    """
+    for folder in ("data", "results", "notebooks"):
+        for part in (ROOT / folder).rglob(f".*{_PART}"):
+            part.unlink(missing_ok=True)
+    _HELD.active = True
+    try:
+        yield
+        changes, _HELD.active = _HELD.changes, False
+        for change in changes:
+            change()
+    finally:
+        discard()
 
 
 @contextlib.contextmanager
@@ -234,21 +317,44 @@ def replacing(path: str) -> Iterator[Path]:
         The run that started this process has ended (a killed build must not write later), or the
         file system refuses: full, read-only, no permission.
     """
-    if os.getppid() != _PARENT:
-        raise StoreError(f"{path} was not written: the build that started this stage has ended. Run `dvc repro` again.")
     target = ROOT / path
-    try:
+    _check_parent(path)
+    with _one_line(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_PART, dir=target.parent)
         os.close(handle)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}. Earlier results are untouched.") from error
     temporary = Path(name)
+
+    def replace() -> None:
+        _check_parent(path)
+        with _one_line(path):
+            temporary.replace(target)
+
+    if _HELD.active:
+        _HELD.temporary.append(temporary)
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}. Earlier results are untouched.") from error
+        with _one_line(path):
+            yield temporary
+            temporary.chmod(0o644)
+        _when_complete(replace)
     finally:
-        temporary.unlink(missing_ok=True)
+        if not _HELD.active:
+            temporary.unlink(missing_ok=True)
+
+
+def _check_parent(path: str) -> None:
+    if orphaned():
+        raise StoreError(f"{path} was not written: the build that started this stage has ended. Run `dvc repro` again.")
+
+
+@contextlib.contextmanager
+def _one_line(path: str) -> Iterator[None]:
+    """Turn a refusal of the file system into one line: which file, why, what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        advice = _ADVICE.get(error.errno or 0, "put that right")
+        raise StoreError(
+            f"{path} cannot be written: {reason}. Earlier results are untouched: {advice}, then run this again."
+        ) from error

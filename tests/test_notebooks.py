@@ -42,21 +42,34 @@ def stored():
     return Stored.read(ROOT / "results" / "estimates")
 
 
-def numbers_of(spec_ids):
-    """Every number of the rows of these specifications."""
+def numbers_of(names):
+    """Every number of the rows of these specifications and views."""
     found = []
-    for file in ("estimates", "tests"):
-        for key, row in stored().rows[file].items():
-            if key[0] in spec_ids:
+    for rows in stored().rows.values():
+        for key, row in rows.items():
+            if key[0] in names:
                 found += [Decimal(v) for v in row.values() if re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", v)]
     return found
 
 
-def unexplained(text, code, outputs_of_files):
-    """Numbers of an output that round no row of the specifications it names, and are no fixed word of its code."""
+def texts_of(views):
+    """Every stored text and row name of these views."""
+    rows = [(key, row) for key, row in stored().rows["values"].items() if key[0] in views]
+    return {row["text"] for _, row in rows if row["text"]} | {key[1] for key, _ in rows if not key[1].isdigit()}
+
+
+def names_in(text):
+    """Specifications and views that a text names."""
+    return re.findall(r"\b\w+\.\w+\.\w+\b", text) + re.findall(r'== "(\w+)"', text)
+
+
+def unexplained(text, code, outputs_of_files, named=()):
+    """Numbers of an output that round no row of what is named, and are no fixed word of the code."""
     for known in outputs_of_files:
         text = text.replace(known, "")
-    named = re.findall(r"\b\w+\.\w+\.\w+\b", code + text)
+    named = [*named, *names_in(code + text)]
+    for said in sorted(texts_of(set(named)), key=len, reverse=True):
+        text = text.replace(said, "")
     values, words = numbers_of(set(named) | {"did.chain_ln.x"}), set(NUMBER.findall(re.sub(r"\{[^}]*\}", "", code)))
     missing = []
     for token in NUMBER.findall(text):
@@ -88,11 +101,12 @@ def test_notebooks_define_no_functions(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
 def test_every_number_shown_is_a_row_of_the_tidy_files(path):
     seen = 0
+    named = [name for cell in cells(path) if cell["cell_type"] == "code" for name in names_in(source(cell))]
     for cell in cells(path):
         if cell["cell_type"] == "code" and cell["outputs"]:
-            assert unexplained(shown(cell), source(cell), tables()) == [], cell["id"]
+            assert unexplained(shown(cell), source(cell), tables(), named) == [], cell["id"]
             seen += 1
-    assert seen >= 5
+    assert seen >= 2
 
 
 def test_a_changed_number_is_noticed():

@@ -48,12 +48,14 @@ else:
 
 
 class Copy:
-    """A project folder with nothing in it but ``run.py`` and small locks."""
+    """A project folder with nothing in it but what starts a build, and small locks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "算力 枢纽"
         self.folder.mkdir()
-        shutil.copy(ROOT / "run.py", self.folder)
+        (self.folder / "pipeline").mkdir()
+        for name in ("run.py", "pipeline/__init__.py", "pipeline/build.py"):
+            shutil.copy(ROOT / name, self.folder / name)
         for name in ("requirements.txt", "requirements-dev.txt", "requirements-build.txt"):
             (self.folder / name).write_text(f"# {name}\n", encoding="utf-8")
         fakes = folder / "fakes"

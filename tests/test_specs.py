@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from pipeline import spec_checks, specs
+from pipeline import overlap, spec_checks, specs
 from pipeline.errors import OverlapError, SpecError
 
 
@@ -89,15 +89,15 @@ def test_two_vintages_of_a_series_are_one_family(edit):
 
 
 def test_gdp_and_population_are_exempt():
-    assert spec_checks.families(["gdp", "pop", "x_gdp_per_capita", "x_population"]) == {}
+    assert overlap.families(["gdp", "pop", "x_gdp_per_capita", "x_population"]) == {}
 
 
 def test_a_dimension_has_the_families_of_its_own_indicators():
-    assert set(spec_checks.families_of_outcome("chain_upgrading_ln")) == {specs.dictionary()["hightech_revenue"].family}
+    assert set(overlap.families_of_outcome("chain_upgrading_ln")) == {specs.dictionary()["hightech_revenue"].family}
 
 
 def test_formula_names():
-    assert spec_checks.names_in("log(gdp * 10000 / pop) + pop") == ["gdp", "pop"]
+    assert overlap.names_in("log(gdp * 10000 / pop) + pop") == ["gdp", "pop"]
 
 
 def test_a_file_that_is_no_yaml_is_one_line(monkeypatch, tmp_path):
@@ -116,7 +116,8 @@ def test_a_file_that_is_no_yaml_is_one_line(monkeypatch, tmp_path):
 def test_specification_ids_are_expanded_and_unique():
     ids = [m.spec_id for m in specs.models().specifications]
     assert "did.chain_ln.x" in ids
-    assert len(ids) == len(set(ids)) == 36
+    assert len(ids) == len(set(ids))
+    assert sum(name.startswith("did.") for name in ids) == 12
 
 
 def test_seeds_belong_to_their_specification():
@@ -134,3 +135,30 @@ def test_plan_hash_ignores_layout_and_sees_content(edit):
     assert specs.plan_sha256() == before
     plan["primary"]["outcome"] = "chain"
     assert specs.plan_sha256() != before
+
+
+def test_a_series_is_not_put_to_a_use_it_is_unfit_for(edit):
+    edit("models")["models"]["raw"]["outcomes"].append("rd_intensity")
+    with pytest.raises(SpecError, match="rd_intensity is used as outcome, for which it is not fit: mixes the GDP"):
+        spec_checks.check()
+
+
+def test_a_variable_derived_from_an_unfit_series_is_refused_too(edit):
+    entry = {"use": "control", "en": "for a test", "zh": "测试"}
+    edit("dictionary")["va_tertiary"]["unfit"] = [entry]
+    with pytest.raises(SpecError, match="va_tertiary is used as control, for which it is not fit: for a test"):
+        spec_checks.check()
+
+
+def test_an_overlap_that_is_not_declared_stops_the_run(edit):
+    del edit("models")["models"]["raw"]["overlap"]["tertiary_share"]
+    with pytest.raises(
+        OverlapError, match="va_tertiary_census5 in outcome tertiary_share and va_tertiary in adjustment"
+    ):
+        spec_checks.check()
+
+
+def test_a_declared_overlap_must_exist(edit):
+    edit("models")["models"]["raw"]["overlap"]["ln_rd"] = ["va_tertiary"]
+    with pytest.raises(OverlapError, match="declares it an overlap of ln_rd, but there is none"):
+        spec_checks.check()

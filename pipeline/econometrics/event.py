@@ -35,6 +35,7 @@ def event_study(
     level: float = 0.95,
     weights: str | None = None,
     term: str | None = None,
+    bands: bool = True,
     seed: int = 0,
 ) -> Estimate:
     """Two-way fixed effects with a dummy for every event time but the reference.
@@ -54,8 +55,10 @@ def event_study(
         Event times that are estimated but belong to no test, to no band and not to ``att``.
     term : str, optional
         Name in ``table``; None is the name of ``cohort``.
+    bands : bool
+        Whether to compute the simultaneous bands; missing otherwise.
     seed : int
-        Of the draws behind the simultaneous bands.
+        Of the draws behind them.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def event_study(
     table = coefficient_table(design.terms, coefficients, cov, level)
     table["term"] = [name] * len(free) + list(controls)
     table["event_time"] = pd.array([*free, *[pd.NA] * len(controls)], dtype="Int64")
-    critical = _sup_t(cov, np.flatnonzero(tested), level, seed)
+    critical = _sup_t(cov, np.flatnonzero(tested), level, seed) if bands else np.nan
     half = np.where(np.isin(np.arange(len(table)), np.flatnonzero(tested)), critical, np.nan) * table["std_error"]
     table["band_low"], table["band_high"] = table["estimate"] - half, table["estimate"] + half
     post = np.flatnonzero(tested & (free >= 0))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from pipeline.specs import Variable
 
 
 def _long(frame: pd.DataFrame, view: str) -> pd.DataFrame:
@@ -104,3 +108,33 @@ def hub_map(units: pd.DataFrame, links: pd.DataFrame, clusters: pd.DataFrame) ->
     service = links[links["kind"] == "service"]
     pairs = service.assign(row=service["source"] + "|" + service["target"]).set_index("row")[["source", "target"]]
     return pd.concat([_long_text(shown, "hub_map"), _long_text(pairs, "hub_links")])
+
+
+def ranks(rows: pd.DataFrame, index: str, years: Sequence[int]) -> pd.DataFrame:
+    """Return score (``value``) and rank (``x``; 1 = lowest) of every province by year, view ``ranks_<index>``."""
+    data = rows.loc[rows["year"].isin(years), ["province_code", "year", index, f"{index}_rank"]].dropna()
+    out = data.rename(columns={"province_code": "row", index: "value", f"{index}_rank": "x"})
+    return out.assign(column=out["year"].astype(str), view_id=f"ranks_{index}").drop(columns="year")
+
+
+def variables(dictionary: Mapping[str, Variable]) -> pd.DataFrame:
+    """Return view ``variables``: what each series is called, measured in and published by, with its breaks."""
+    rows: list[dict[str, object]] = []
+    for order, (name, entry) in enumerate(dictionary.items(), 1):
+        texts = {
+            "zh": entry.zh,
+            "en": entry.en,
+            "unit": entry.unit,
+            "unit_zh": entry.unit_zh,
+            "family": entry.family,
+            "publication": entry.publication,
+            "vintage": entry.vintage,
+            "check": entry.check,
+            "formula": entry.formula or entry.method or "",
+            "years": f"{entry.first_year}–{entry.last_year}",
+            "breaks_zh": "；".join(f"{b['year']}：{b['zh']}" for b in entry.breaks),
+            "breaks_en": "; ".join(f"{b['year']}: {b['en']}" for b in entry.breaks),
+        }
+        rows += [{"row": name, "column": k, "text": v} for k, v in texts.items()]
+        rows.append({"row": name, "column": "order", "value": float(order)})
+    return pd.DataFrame(rows).assign(view_id="variables")

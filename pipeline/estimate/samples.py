@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from pipeline.specs import Adjustment
+    from pipeline.specs import Adjustment, Sample
 
 KEY = ["province_code", "year"]
 
@@ -68,10 +68,57 @@ def build(rows: pd.DataFrame, outcome: str, years: tuple[int, ...], adjustment: 
     return kept.dropna(subset=[outcome]).reset_index(drop=True)
 
 
-def treated(sample: pd.DataFrame, *, first: int | None = None, only: int | None = None) -> np.ndarray:
-    """Return hub × 1[year ≥ first], or hub × 1[year = only], by row of the sample."""
+def years_of(rows: pd.DataFrame, outcome: str, sample: Sample, announcement_year: int) -> tuple[int, ...]:
+    """Return the years of a sample: those listed, or all from ``first`` on in which enough provinces have the outcome.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Output of :func:`merge`.
+    outcome : str
+        Column of ``rows``.
+    sample : Sample
+        ``minimum_units`` provinces must have the outcome; ``announcement`` false leaves that year out.
+    announcement_year : int
+        The year of announcement.
+    """
+    if sample.years or sample.first is None or sample.minimum_units is None:
+        return sample.years
+    counts = rows.groupby("year")[outcome].count()
+    enough = counts.index[(counts >= sample.minimum_units) & (counts.index >= sample.first)]
+    return tuple(int(y) for y in enough if sample.announcement or y != announcement_year)
+
+
+def left_out(spec_id: str, rows: pd.DataFrame, frame: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """Return rows of the ``values`` view ``left_out``: which province-years of the sample lack the outcome.
+
+    Parameters
+    ----------
+    spec_id : str
+        The specification.
+    rows, frame : DataFrame
+        Output of :func:`merge`, and the rows the specification uses.
+    outcome : str
+        The outcome.
+    """
+    inside = rows[rows["year"].isin(frame["year"].unique())]
+    absent = inside[inside[outcome].isna()]
+    texts = {
+        f"names_{k}": "; ".join(f"{n} {y}" for n, y in zip(absent[f"name_{k}"], absent["year"], strict=True))
+        for k in ("zh", "en")
+    }
+    out = [{"row": spec_id, "column": "rows", "value": float(len(absent))}]
+    out += [{"row": spec_id, "column": k, "text": v} for k, v in texts.items()]
+    return pd.DataFrame(out).assign(view_id="left_out")
+
+
+def treated(
+    sample: pd.DataFrame, group: str = "hub", *, first: int | None = None, only: int | None = None
+) -> np.ndarray:
+    """Return group × 1[year ≥ first], or group × 1[year = only], by row of the sample; a group is "hub" or a role."""
     years = sample["year"] >= first if first is not None else sample["year"] == only
-    return np.asarray(sample["hubs"] * years, dtype=float)
+    members = sample["hubs"] if group == "hub" else (sample["role"] == group).astype(float)
+    return np.asarray(members * years, dtype=float)
 
 
 def pre_period(sample: pd.DataFrame, outcome: str, reference_year: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from pipeline import stage, store
 PARTS = {
     "estimates": ("main",),
     "tests": ("main", "inference"),
-    "values": ("clean", "indices", "describe"),
+    "values": ("quality", "clean", "indices", "describe", "main"),
 }
 
 

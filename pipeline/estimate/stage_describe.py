@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipeline import specs, stage, store
+from pipeline import overlap, specs, stage, store
 from pipeline.estimate import describe, samples
 
 
@@ -25,6 +25,9 @@ def main() -> None:
             own_years=dict.fromkeys(fixed.by_time, fixed.by_time_years),
         ),
         *(describe.trends(rows, outcome) for outcome in models.descriptives["trends"]),
+        *(describe.ranks(rows, index, models.descriptives["rank_years"]) for index in specs.indices()),
+        describe.variables(specs.dictionary()),
+        pd.DataFrame(overlap.view()).assign(view_id="overlap"),
         describe.hub_map(units, links, registry[registry["view_id"] == "registry_clusters"]),
     ]
     store.save(store.part("describe", "values"), store.part_frame("values", pd.concat(views)))

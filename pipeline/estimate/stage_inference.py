@@ -1,4 +1,4 @@
-"""Stage ``inference``: wild cluster bootstrap and exact hub-level randomisation, in parallel over specifications."""
+"""Stage ``inference``: wild cluster bootstrap and exact randomisation, in parallel over specifications."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipeline import specs, stage, store
-from pipeline.estimate import run, samples
+from pipeline.estimate import battery, run, samples
 
 
 def main() -> None:
     """Test and write the stage's part of ``tests``; the numbers do not depend on the number of workers."""
-    rows = samples.merge(store.load("panel"), store.load("indices"), store.load("units"))
+    rows = {data: samples.merge(*store.load_rows(data)) for data in store.VARIANTS}
     models, settings = specs.models(), run.Settings(**specs.settings(), **store.load_hashes())
-    jobs = [m for m in models.specifications if {"wild_webb", "randomization_hub"} & set(m.tests)]
+    jobs = [m for m in models.specifications if battery.RESAMPLED & set(m.tests)]
     tasks = (
-        delayed(run.resampling_tests)(
+        delayed(battery.resampling_tests)(
             model,
-            run.sample_of(model, rows, models.treatments, settings),
+            run.sample_of(model, rows[model.data], models.treatments, settings),
             settings,
-            (specs.seed("wild", model.spec_id), specs.seed("randomization", model.spec_id)),
+            specs.seed("inference", model.spec_id),
         )
         for model in jobs
     )
-    results = Parallel(n_jobs=-1, return_as="generator")(tasks)
+    results = Parallel(n_jobs=-1, return_as="generator", idle_worker_timeout=10)(tasks)
     tests = [row for part in tqdm(results, total=len(jobs), desc="inference", unit="spec") for row in part]
     store.save(store.part("inference", "tests"), store.part_frame("tests", pd.DataFrame(tests)))
 

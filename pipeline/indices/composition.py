@@ -26,7 +26,7 @@ class Composite:
         One row a (province_code, year): score × 100, its ln, rank and share of the year's mean, the dimensions and
         their ln, the indicators.
     weights : DataFrame, by indicator
-        Columns weight, entropy, low, high (bounds, in the indicator's unit).
+        Columns weight, weight_equal, entropy, low, high (bounds, in the indicator's unit).
     """
 
     scores: pd.DataFrame
@@ -90,7 +90,13 @@ def compose(values: pd.DataFrame, index: Index) -> Composite:
             columns[f"{index.id}_{name}_ln"] = logs[own].dot(share)
     bounds = values[reference]
     table = pd.DataFrame(
-        {"weight": weights, "entropy": entropy(scaled[reference]), "low": bounds.min(), "high": bounds.max()}
+        {
+            "weight": weights,
+            "weight_equal": 1 / len(weights),
+            "entropy": entropy(scaled[reference]),
+            "low": bounds.min(),
+            "high": bounds.max(),
+        }
     )
     return Composite(pd.concat([pd.DataFrame(columns), values], axis=1).reset_index(), table)
 

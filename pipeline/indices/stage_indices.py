@@ -6,17 +6,22 @@ import pandas as pd
 
 from pipeline import specs, stage, store
 from pipeline.indices.composition import compose, indicators, weight_values
+from pipeline.indices.structure import STRUCTURE, advancement
 
 
 def main() -> None:
     """Build every index of ``specs/indices.yaml``."""
-    panel = store.load("panel")
-    frames, weights = [], []
-    for index in specs.indices().values():
-        built = compose(indicators(panel, index), index)
-        frames.append(built.scores.set_index(["province_code", "year"]))
-        weights.append(weight_values(built.weights, index))
-    store.save("indices", pd.concat(frames, axis=1).sort_index().reset_index())
+    weights = []
+    for data, suffix in store.VARIANTS.items():
+        panel, frames = store.load(f"panel{suffix}"), []
+        for index in specs.indices().values():
+            built = compose(indicators(panel, index), index)
+            frames.append(built.scores.set_index(["province_code", "year"]))
+            if data == "corrected":
+                weights.append(weight_values(built.weights, index))
+        keyed = panel.set_index(["province_code", "year"])
+        frames.append(advancement(keyed[list(STRUCTURE["advancement"])]).to_frame())
+        store.save(f"indices{suffix}", pd.concat(frames, axis=1).sort_index().reset_index())
     store.save(store.part("indices", "values"), store.part_frame("values", pd.concat(weights)))
 
 

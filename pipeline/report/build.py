@@ -22,22 +22,25 @@ A stanza of ``specs/tables.yaml`` (texts are a string, or a zh and en pair)::
       marks: [{panel: ln, column: x, row: estimate, text: "†"}]
       notes: [{zh: …, en: …}]
 
-A panel may have its own ``columns``, ``rows``, ``stub`` and ``sources``. ``rows: {view: v, first: [a, b]}`` makes one
-row of every row of a view of ``values``: those named first, then the others in the order of the file. A column may
-have a ``cell`` (used where the row has none), a ``group`` heading over consecutive columns, a ``span``, an ``align``
-and the ``panels`` it belongs to; a row may have its ``panels``, a ``gap`` above it and ``vars``. A note is a text or
-``{interval: source, holds_zero: …, above: …, below: …}``, which chooses the sentence by where the 95 % interval lies.
+A panel may have its own ``columns``, ``rows``, ``stub`` and ``sources``. ``rows: {view: v, label: …}`` makes one row of
+every row of a view of ``values``: those named under ``first``, then the others in the order of the file, or by the
+numbers in the column ``order``; ``where: {column: text or texts}`` keeps some. ``rows: {each: [a, b], lines: […]}``
+makes the same lines for every entry, an id or ``{id: …, vars: {…}}``; ``{item}`` is the id. A column may have a
+``cell`` (used where the row has none), ``decimals``, a ``group`` heading over consecutive columns, a ``span``, an
+``align`` and the ``panels`` it belongs to; a row may have its ``panels`` and ``columns``, a template a column under
+``cells``, a ``gap`` above it and ``vars``. ``pipeline.report.notes`` describes the forms of a note.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby, product
+from itertools import groupby
 from typing import Any
 
 from pipeline.errors import ReportError
 from pipeline.report import format as fmt
+from pipeline.report import notes, table_rows
 from pipeline.report.grid import Cell, Grid, Language, Line, Run
 from pipeline.report.resolve import Scope, Tidy, Words
 
@@ -45,8 +48,8 @@ FIELDS = {
     "stanza": {"name", "label", "title", "decimals", "landscape", "fixed", "widths", "stub", "sources", "columns"}
     | {"panels", "rows", "marks", "notes"},
     "panel": {"id", "title", "vars", "decimals", "columns", "rows", "stub", "sources"},
-    "column": {"id", "head", "vars", "cell", "group", "span", "align", "panels"},
-    "row": {"id", "label", "vars", "cell", "stars", "panels", "gap"},
+    "column": {"id", "head", "vars", "cell", "decimals", "group", "span", "align", "panels"},
+    "row": {"id", "label", "vars", "cell", "cells", "stars", "panels", "columns", "gap"},
 }
 
 
@@ -176,15 +179,7 @@ class _Builder:
         return [*lines, replace(body[0], rule="columns" in panel), *body[1:]]
 
     def _rows(self, panel: Mapping[str, Any], place: str) -> list[Mapping[str, Any]]:
-        """Rows of a panel: as listed, or one a row of a view."""
-        rows = panel.get("rows", self.stanza.get("rows", []))
-        if isinstance(rows, Mapping):
-            there, first = self.tidy.view(rows["view"], place), list(rows.get("first", []))
-            absent = [row for row in first if row not in there]
-            if absent:
-                raise ReportError(f"{place}: the view {rows['view']} has no row {', '.join(absent)}.")
-            template = {k: v for k, v in rows.items() if k not in ("view", "first")}
-            rows = [{"id": row} | template for row in (*first, *(row for row in there if row not in first))]
+        rows = table_rows.expand(panel.get("rows", self.stanza.get("rows", [])), self.tidy, place)
         for row in rows:
             _known(row, "row", place)
         rows = [row for row in rows if _belongs(row, panel)]
@@ -194,16 +189,17 @@ class _Builder:
 
     def _scope(self, panel: Mapping[str, Any], node: Mapping[str, Any], row: Mapping[str, Any], place: str) -> Scope:
         known = {"lang": self.language, "row": row.get("id", ""), "column": node.get("id", "")}
-        for part in (panel, node, row):
-            known |= {name: str(value) for name, value in part.get("vars", {}).items()}
-        if known["row"] in self.labels:
-            label = self.labels[known["row"]]
+        variable = row.get("vars", {}).get("item", known["row"])
+        if variable in self.labels:
+            label = self.labels[variable]
             text = self.words.say(label, place)
             text = text if text.startswith("ln ") else text[:1].upper() + text[1:]
             known |= {"label": text, "unit": self._unit(label, place)}
+        for part in (panel, node, row):
+            known |= {name: self.words.say(value, place) for name, value in part.get("vars", {}).items()}
         sources = self.stanza.get("sources", {}) | panel.get("sources", {})
-        decimals = panel.get("decimals", self.stanza.get("decimals", 3))
-        return Scope(self.tidy, self.words, sources, known, decimals, place)
+        decimals = node.get("decimals", panel.get("decimals", self.stanza.get("decimals", 3)))
+        return Scope(self.tidy, self.words, sources, known, decimals, place, self.labels)
 
     def _unit(self, label: Mapping[str, str], place: str) -> str:
         """Return a unit as this language writes it: from the label, or by the phrase list."""
@@ -220,49 +216,32 @@ class _Builder:
 
     def _cell(self, panel: Mapping[str, Any], row: Mapping[str, Any], column: Mapping[str, Any], place: str) -> Cell:
         span, align = self._span(column), column.get("align", "center")
-        if not _belongs(column, panel):
+        here = row.get("cells", row.get("columns", [column["id"]]))
+        if not _belongs(column, panel) or column["id"] not in here:
             return Cell((), span, align)
         scope = self._scope(panel, column, row, place)
-        template = row.get("cell", column.get("cell"))
+        template = row["cells"][column["id"]] if "cells" in row else row.get("cell", column.get("cell"))
         if template is None:
             raise ReportError(f"{place}: neither the row nor the column says what stands here.")
         runs = scope.fill(self.words.say(template, place))
-        if self.stars and "stars" in row:
-            source, field = row["stars"].split(".")
+        source, field = row.get("stars", ".").split(".")
+        if self.stars and source and f"{{{source}." in str(template):
             shown = fmt.stars(scope.number(scope.ref(source, field)))
             runs += (Run(shown),) if shown else ()
-        here = {"panel": panel["id"], "row": row["id"], "column": column["id"]}
+        at = {"panel": panel["id"], "row": row["id"], "column": column["id"]}
         for mark in self.stanza.get("marks", []):
-            if here == {k: mark[k] for k in here}:
+            if at == {k: mark[k] for k in at}:
                 runs += (Run(mark["text"]),)
         return Cell(runs, span, align)
 
     def _notes(self, lines: list[Line]) -> tuple[tuple[Run, ...], ...]:
-        notes = []
+        out = []
         for number, note in enumerate(self.stanza.get("notes", []), start=1):
-            place = f"{self.table_id}, note {number}"
-            scope = self._scope({"id": ""}, {}, {}, place)
-            scope = replace(scope, variables={**scope.variables, "spec_ids": _spec_ids(lines)})
-            notes.append(scope.fill(self.words.say(self._chosen(note, scope), place)))
+            scope = self._scope({"id": ""}, {}, {}, f"{self.table_id}, note {number}")
+            said = {**scope.variables, "spec_ids": notes.spec_ids(lines)}
+            out.append(notes.fill(note, replace(scope, variables=said)))
         if self.stars:
-            notes.append((Run(self.words.phrase("stars", self.table_id)),))
-        if notes:
-            notes[0] = (Run(self.words.phrase("notes", self.table_id)), *notes[0])
-        return tuple(notes)
-
-    def _chosen(self, note: Any, scope: Scope) -> Any:
-        """Return the text of a note; of one that hangs on an interval, the sentence that holds."""
-        if not isinstance(note, Mapping) or "interval" not in note:
-            return note
-        low, high = (scope.number(scope.ref(note["interval"], side)) for side in ("ci_low", "ci_high"))
-        return note["above" if low > 0 else "below" if high < 0 else "holds_zero"]
-
-
-def _spec_ids(lines: list[Line]) -> str:
-    """Name every specification that the table prints; a full crossing of models, outcomes and adjustments as one."""
-    refs = [run.ref for line in lines for cell in line.cells for run in cell.runs if run.ref is not None]
-    ids = list(dict.fromkeys(ref.key[0] for ref in refs if ref.file != "values"))
-    parts = [list(dict.fromkeys(part)) for part in zip(*(i.split(".") for i in ids), strict=False)]
-    if len(ids) > 1 and {".".join(p) for p in product(*parts)} == set(ids):
-        return ".".join(f"({', '.join(part)})" if len(part) > 1 else part[0] for part in parts)
-    return ", ".join(ids)
+            out.append((Run(self.words.phrase("stars", self.table_id)),))
+        if out:
+            out[0] = (Run(self.words.phrase("notes", self.table_id)), *out[0])
+        return tuple(out)

@@ -30,6 +30,12 @@ def number(value: float, decimals: int, scale: str = "1") -> str:
     return MINUS + text if rounded < 0 else text
 
 
+def decimals(value: float) -> int:
+    """Count the decimals of the shortest text of a number, which is how it was published."""
+    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
+    return max(0, -int(exponent))
+
+
 def p_value(value: float) -> str:
     """Print a p-value with three decimals, or ``<0.001``."""
     return f"<{P_FLOOR}" if Decimal(repr(float(value))) < P_FLOOR else number(value, 3)

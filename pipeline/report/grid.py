@@ -8,6 +8,7 @@ from typing import Literal
 Language = Literal["zh", "en"]
 Align = Literal["left", "center"]
 Kind = Literal["head", "panel", "body"]
+LONG_PANEL = 40  # lines that still fit on one page
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,20 @@ class Grid:
         return count
 
     def together(self, index: int) -> bool:
-        """Whether no page may end after a line: under headings, and within a panel of short lines."""
+        """Whether no page may end after a line: under headings, and within a panel of short lines.
+
+        A panel longer than a page may break where a gap is.
+        """
         if self.lines[index].kind != "body":
             return True
         last = index + 1 == len(self.lines) or self.lines[index + 1].kind == "panel"
-        return not last and not self.fixed
+        if last or self.fixed:
+            return False
+        return not self.lines[index + 1].gap or self._panel_length(index) <= LONG_PANEL
+
+    def _panel_length(self, index: int) -> int:
+        """Number of lines of the panel that a line stands in."""
+        starts = [at for at, line in enumerate(self.lines) if line.kind == "panel"]
+        return min((at for at in starts if at > index), default=len(self.lines)) - max(
+            (at for at in starts if at <= index), default=0
+        )

@@ -9,6 +9,7 @@ from pipeline.report.grid import Cell, Grid, Line
 
 SUFFIX = "tex"
 PAGE_LINES = 48
+UPRIGHT_COLUMNS = 6  # more need smaller letters on an upright page
 # A \midrule after which no page breaks: booktabs leaves a breakpoint behind the rule.
 UNBROKEN = r"\noalign{\nobreak\vskip\aboverulesep\hrule height\lightrulewidth\nobreak\vskip\belowrulesep\nobreak}"
 _ESCAPES = {
@@ -19,7 +20,7 @@ _ESCAPES = {
     "%": r"\%",
     "#": r"\#",
     "$": r"\$",
-    "_": r"\_",
+    "_": r"\_\allowbreak{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": "$<$",
@@ -28,6 +29,7 @@ _ESCAPES = {
     "−": "$-$",
     "×": r"$\times$",
     "±": r"$\pm$",
+    "→": r"$\rightarrow$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "≠": r"$\neq$",
@@ -79,7 +81,20 @@ def _line(grid: Grid, line: Line, *, bound: bool, together: bool) -> list[str]:
         if cell.rule:
             rules.append(rf"\cmidrule(lr){{{at + 1}-{at + cell.span}}}")
         at += cell.span
+    if together and rules:
+        rules = _unbroken_rules(line)
     return [*out, " & ".join(cells) + (r" \\*" if together else r" \\"), *rules]
+
+
+def _unbroken_rules(line: Line) -> list[str]:
+    """Draw the rules under spans as a row of their own: no page breaks after it, as one may after a cmidrule."""
+    drawn = r"\hskip\tabcolsep\leaders\hrule height\cmidrulewidth\hfill\hskip\tabcolsep"
+    cells = [rf"\multispan{{{cell.span}}}" + (drawn if cell.rule else r"\hfil") for cell in line.cells]
+    return [
+        r"\noalign{\nobreak\vskip\aboverulesep}",
+        "&".join(cells) + r"\cr",
+        r"\noalign{\nobreak\vskip\belowrulesep\nobreak}",
+    ]
 
 
 def _notes(grid: Grid) -> list[str]:
@@ -100,7 +115,10 @@ def _long(grid: Grid, columns: str, caption: str, head: list[str], body: list[st
         r"\end{longtable}",
     ]
     notes = [rf"\noindent {note}\par" for note in _notes(grid)]
-    return [r"\footnotesize", *table, r"\scriptsize", *notes]
+    size = r"\footnotesize"
+    if len(grid.widths) > UPRIGHT_COLUMNS and not (grid.landscape or grid.fixed):
+        size = r"\scriptsize\setlength{\tabcolsep}{2pt}"
+    return [size, *table, r"\scriptsize\setlength{\emergencystretch}{3em}", *notes]
 
 
 def _float(columns: str, caption: str, lines: list[str], notes: list[str]) -> list[str]:

@@ -7,11 +7,15 @@ A template is text with placeholders. ``{word}`` is a variable of the stanza (la
 ``{did.estimate}``    with the decimals of the panel
 ``{did.mde:2}``       two decimals
 ``{racks.value:0*100}``  scaled by 100, no decimals
+``{cell.value:stored}``  with the digits it is stored with
 ``{did.n_obs:count}``  an integer with thousands separators
 ``{did.p_value:p}``   three decimals or ``<0.001``
 ``{did.plan_sha256:hash}``  the first twelve hex digits
 ``{hub.role_en:text}``  a text as it is stored
-``{hub.status:phrase}``  a stored text, translated by the phrase list
+``{hub.status:phrase}``  a stored text, whole or between its commas, translated by the phrase list; nothing where
+                      none is stored
+``{did.sample:list}``  a stored text whose commas are those of the language
+``{audit.x:names}``   the labels of stored ids ("a; b"); nothing where there is no such row
 ``{did.fixed_effects:has year}``  the words for yes or no: is ``year`` among the parts joined by " + "?
 ====================  ===========================================================================
 
@@ -23,7 +27,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -38,10 +42,11 @@ KEYS = {
     "values": ("view_id", "row", "column"),
 }
 HASH_DIGITS = 12
+COMMA = "、"  # between the parts of a list in Chinese
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _PLACEHOLDER = re.compile(r"\{(\w+)\.([^:{}]+)(?::([^{}]*))?\}")
 _STYLE = re.compile(r"(\d+)(?:\*([\d.]+))?")
-_WORDS = ("text", "phrase", "hash")
+_WORDS = ("text", "phrase", "hash", "list", "names")
 
 
 def _part(value: Any) -> str:
@@ -85,6 +90,19 @@ class Tidy:
         value = row[ref.field]
         return None if pd.isna(value) else value
 
+    def holds(self, ref: Ref) -> bool:
+        """Whether the row of ``ref`` exists."""
+        return ref.key in self._rows[ref.file]
+
+    def column(self, view_id: str, column: str) -> dict[str, Any]:
+        """Return one column of a view of ``values`` by row: its text where there is one, else its number."""
+        rows = self._rows["values"]
+        return {
+            key[1]: row["value"] if pd.isna(row["text"]) else row["text"]
+            for key, row in rows.items()
+            if (key[0], key[2]) == (view_id, column)
+        }
+
     def view(self, view_id: str, place: str) -> list[str]:
         """Return the rows of a view of ``values`` in the order of the file."""
         rows = list(dict.fromkeys(key[1] for key in self._rows["values"] if key[0] == view_id))
@@ -123,11 +141,14 @@ class Words:
         return self.say(self.phrases[name], place)
 
     def translate(self, text: str, place: str) -> str:
-        """Return a stored text in this language; English texts are keys under ``texts``."""
+        """Return a stored text, whole or part by part between commas, in this language: the keys under ``texts``."""
         known = self.phrases.get("texts", {})
-        if text not in known:
+        parts = [text] if text in known or not text else text.split(", ")
+        unknown = [part for part in parts if part and part not in known]
+        if unknown:
             raise ReportError(f"{place}: specs/phrases.yaml translates no text {text!r}. Add it under texts.")
-        return self.say(known[text], place)
+        comma = COMMA if self.language == "zh" else ", "
+        return comma.join(self.say(known[part], place) for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -146,6 +167,8 @@ class Scope:
         Digits of a number whose placeholder names no style.
     place : str
         Where the template stands, for errors.
+    labels : mapping
+        Variable to its zh and en label.
     """
 
     tidy: Tidy
@@ -154,6 +177,7 @@ class Scope:
     variables: Mapping[str, str]
     decimals: int
     place: str
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def substitute(self, template: str) -> str:
         """Replace the ``{word}`` variables of a template."""
@@ -181,12 +205,13 @@ class Scope:
         return Ref(file, key, field, decimals, scale)
 
     def _digits(self, style: str) -> tuple[int, str]:
-        if style in ("", "count", "p"):
-            return {"": self.decimals, "count": 0, "p": 3}[style], "1"
+        if style in ("", "count", "p", "stored"):
+            return {"": self.decimals, "count": 0, "p": 3, "stored": 0}[style], "1"
         match = _STYLE.fullmatch(style)
         if match is None:
             raise ReportError(
-                f"{self.place}: unknown style {style!r}. Expected digits, count, p, text, phrase or hash."
+                f"{self.place}: unknown style {style!r}. "
+                "Expected digits, count, p, stored, text, phrase, hash, list or names."
             )
         return int(match[1]), match[2] or "1"
 
@@ -197,6 +222,13 @@ class Scope:
             shown = " | ".join(part or "-" for part in ref.key)
             raise ReportError(f"{self.place}: {ref.file} {shown}: {ref.field} is {value!r}, expected a number.")
         return float(value)
+
+    def choose(self, text: Any) -> Any:
+        """Return a text; of one that hangs on an interval, the sentence that holds for where the interval lies."""
+        if not isinstance(text, Mapping) or "interval" not in text:
+            return text
+        low, high = (self.number(self.ref(text["interval"], side)) for side in ("ci_low", "ci_high"))
+        return text["above" if low > 0 else "below" if high < 0 else "holds_zero"]
 
     def fill(self, template: str) -> tuple[Run, ...]:
         """Return the runs of a template: fixed text, and numbers with their references.
@@ -221,11 +253,27 @@ class Scope:
         ref = self.ref(source, field, style)
         if ref.decimals is not None:
             value = self.number(ref)
-            return Run(fmt.p_value(value) if style == "p" else fmt.number(value, ref.decimals, ref.scale), ref)
-        text = str(self.tidy.get(ref, self.place) or "")
+            digits = fmt.decimals(value) if style == "stored" else ref.decimals
+            printed = fmt.p_value(value) if style == "p" else fmt.number(value, digits, ref.scale)
+            return Run(printed, replace(ref, decimals=digits))
+        if style == "names" and not self.tidy.holds(ref):
+            return Run("")
+        return Run(self._worded(str(self.tidy.get(ref, self.place) or ""), style), ref)
+
+    def _worded(self, text: str, style: str) -> str:
+        """Return a stored text as its style prints it."""
         if style.startswith("has "):
             found = style.removeprefix("has ") in text.split(" + ")
-            return Run(self.words.phrase("answer_yes" if found else "answer_no", self.place), ref)
+            return self.words.phrase("answer_yes" if found else "answer_no", self.place)
         if style == "phrase":
-            text = self.words.translate(text, self.place)
-        return Run(text[:HASH_DIGITS] if style == "hash" else text, ref)
+            return self.words.translate(text, self.place)
+        if style == "list" and self.words.language == "zh":
+            return text.replace(", ", COMMA)
+        if style == "names":
+            return self.words.phrase("between", self.place).join(map(self._name, text.split("; ")))
+        return text[:HASH_DIGITS] if style == "hash" else text
+
+    def _name(self, variable: str) -> str:
+        if variable in self.labels:
+            return self.words.say(self.labels[variable], self.place)
+        return self.words.translate(variable, self.place)

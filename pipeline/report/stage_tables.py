@@ -8,14 +8,14 @@ from typing import get_args
 from tqdm import tqdm
 
 from pipeline import specs, stage, store
-from pipeline.report import csv_, latex, markdown, word
+from pipeline.report import csv_, html, latex, markdown, word
 from pipeline.report.build import build
 from pipeline.report.grid import Grid, Language
 from pipeline.report.resolve import Tidy, Words
 from pipeline.report.trace import trace
 
 FOLDER = "results/tables"
-BACKENDS: tuple[ModuleType, ...] = (markdown, csv_, latex, word)
+BACKENDS: tuple[ModuleType, ...] = (markdown, html, csv_, latex, word)
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 

@@ -127,7 +127,8 @@ def _document(grid: Grid) -> Any:
     _table(document, grid, wide - 2 * MARGIN)
     for number, note in enumerate(grid.notes):
         paragraph = document.add_paragraph()
-        _set(paragraph, "both", SIZES["notes"], before=4 if number == 0 else 1)
+        # Justified Chinese is torn apart where a long name of a specification moves to the next line.
+        _set(paragraph, "left" if grid.language == "zh" else "both", SIZES["notes"], before=4 if number == 0 else 1)
         _write(paragraph, "".join(run.text for run in note), SIZES["notes"], grid.language)
     core = document.core_properties
     core.title, core.language = f"{grid.heading} {grid.title}", {"zh": "zh-CN", "en": "en-GB"}[grid.language]

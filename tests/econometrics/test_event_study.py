@@ -157,3 +157,15 @@ def test_all_treated_at_once_names_the_collinear_event_time():
 def test_refusals(change, keywords, message):
     with pytest.raises(EstimationError, match=message):
         event_study(provinces(11).assign(**change), "y", **{**KEYS, "reference": -2, **keywords})
+
+
+def test_bands_can_be_left_out():
+    rows = [(u, t, 3.0 if u < 4 else np.inf) for u in range(12) for t in range(5)]
+    panel = pd.DataFrame(rows, columns=["unit", "time", "cohort"])
+    panel["y"] = np.random.default_rng(1).normal(size=len(panel))
+    keys = {"unit": "unit", "time": "time", "cohort": "cohort"}
+    with_bands, without = event_study(panel, "y", **keys), event_study(panel, "y", bands=False, **keys)
+    assert without.table["band_low"].isna().all()
+    assert with_bands.table["band_low"].notna().any()
+    columns = [c for c in without.table if not c.startswith("band")]
+    pd.testing.assert_frame_equal(without.table[columns], with_bands.table[columns])

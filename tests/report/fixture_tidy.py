@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 
@@ -36,12 +38,61 @@ def _test(spec: str, term: str, method: str, **given: object) -> dict[str, objec
     return {"spec_id": spec, "term": term, "method": method, "reason": None} | given
 
 
+RAW = ("ln_it_employment", "it_employment_share", "ln_base_stations", "ln_broadband_ports", "ln_mobile_traffic")
+RAW += ("ln_hightech_revenue", "hightech_revenue_share", "ln_newproduct_revenue", "newproduct_revenue_share", "ln_rd")
+RAW += ("rd_share", "ln_invention_grants", "ln_electricity", "industry_share", "tertiary_share", "advancement")
+RAW += ("ln_gdp_per_capita",)
+DIMENSIONS = tuple(f"chain_{name}_ln" for name in ("upgrading", "extension", "transformation", "competitiveness"))
+COMPUTE = tuple(f"compute_{index}{form}" for index in ("intensity", "scale") for form in ("_ln", "", "_rank", "_share"))
+POST, BY_YEAR = (("hub_post", None),), (("hub_2022", None), ("hub_2023", None))
+EVENT = tuple(("hub", time) for time in EVENT_TIMES)
+ROLES = (("demand_post", None), ("supply_post", None))
+# model: outcomes, (term, event time) pairs, methods; randomisation and bootstrap of some with X × year alone
+MODELS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, int | None], ...], tuple[str, ...]]] = {
+    "did": (OUTCOMES, POST, ("crv1", "wild_webb", "randomization_hub")),
+    "did_by_year": (OUTCOMES, BY_YEAR, ()),
+    "event": (OUTCOMES, EVENT, ("joint", "slope")),
+    "did_uncorrected": (OUTCOMES[:2], POST, ("crv1", "wild_webb", "randomization_hub")),
+    "did_gdp_census4": (OUTCOMES[:2], POST, ("crv1",)),
+    "did_gdp_first_release": (OUTCOMES[:2], POST, ("crv1",)),
+    "event_uncorrected": (OUTCOMES[:2], EVENT, ("joint", "slope")),
+    "compute": (COMPUTE, POST, ("crv1", "x wild_webb", "x randomization_hub")),
+    "compute_event": (("compute_intensity_ln", "compute_scale_ln"), EVENT, ("joint", "slope")),
+    "dimensions": (DIMENSIONS, POST, ("crv1", "x wild_webb", "x randomization_hub")),
+    "dimensions_event": (DIMENSIONS, EVENT, ("joint", "slope")),
+    "raw": (RAW, POST, ("crv1", "x wild_webb", "x randomization_hub")),
+    "raw_event": (RAW, EVENT, ("joint", "slope")),
+    "roles": (OUTCOMES, ROLES, ("equality", "permutation_role")),
+    "roles_dimensions": (DIMENSIONS, ROLES, ("equality", "permutation_role")),
+}
+TERMS = {"joint": "pre", "slope": "pre", "equality": "demand_post - supply_post"}
+TERMS |= {"permutation_role": TERMS["equality"]}
+
+
+def _tests(rng: np.random.Generator, spec: str, scale: float, methods: tuple[str, ...]) -> list[dict[str, object]]:
+    interval = {"ci_low": -1.2345 * scale, "ci_high": 2.3456 * scale}
+    known: dict[str, dict[str, object]] = {
+        "crv1": {"df1": 24.0} | interval,
+        "wild_webb": {"draws": 9999, "exact": False},
+        "randomization_hub": {"draws": 1081575, "exact": True} | interval,
+        "joint": {"statistic": 1.5, "df1": 6.0, "df2": 24.0},
+        "slope": {"statistic": 0.5, "df1": 24.0} | interval,
+        "equality": {"estimate": 0.5 * scale, "statistic": 0.5, "df1": 24.0} | interval,
+        "permutation_role": {"draws": 70, "exact": True},
+    }
+    chosen = [m.removeprefix("x ") for m in methods if not m.startswith("x ") or spec.endswith(".x")]
+    return [
+        _test(spec, TERMS.get(method, "hub_post"), method, p_value=float(rng.uniform(0.01, 0.99)), **known[method])
+        for method in chosen
+    ]
+
+
 def estimates_and_tests(seed: int = 7) -> tuple[pd.DataFrame, pd.DataFrame]:
     rng = np.random.default_rng(seed)
     estimates, tests = [], []
-    for outcome in OUTCOMES:
-        for adjustment in ADJUSTMENTS:
-            name, scale = f"{outcome}.{adjustment}", SCALE[outcome]
+    for model, (outcomes, terms, methods) in MODELS.items():
+        for outcome, adjustment in product(outcomes, ADJUSTMENTS):
+            spec, scale = f"{model}.{outcome}.{adjustment}", SCALE.get(outcome, 0.1)
             constants = {
                 "outcome": outcome,
                 "n_obs": 279,
@@ -52,32 +103,21 @@ def estimates_and_tests(seed: int = 7) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "fixed_effects": EFFECTS[adjustment],
                 "controls": "X×year" if adjustment == "x" else "",
                 "covariance": "CRV3",
-                "sample": "chain",
+                "sample": "2013–2016, 2018–2020, 2022, 2023",
                 "outcome_mean": 30 * scale,
                 "outcome_sd": 5 * scale,
                 "data_sha256": "0123456789abcdef" * 4,
                 "plan_sha256": "fedcba9876543210" * 4,
             }
-            terms = [("did", "hub_post", None), ("did_by_year", "hub_2022", None), ("did_by_year", "hub_2023", None)]
-            terms += [("event", "hub", time) for time in EVENT_TIMES]
-            for model, term, time in terms:
-                key = {"spec_id": f"{model}.{name}", "term": term, "event_time": time, "cohort": None}
+            for term, time in terms:
                 row = _estimate(rng, scale)
                 if time == -2:
                     row = dict.fromkeys(row, np.nan) | {"estimate": 0.0}
-                if outcome != "chain_ln":
+                if not outcome.endswith("_ln"):
                     row |= {"power_05": np.nan, "power_10": np.nan}
+                key = {"spec_id": spec, "term": term, "event_time": time, "cohort": None}
                 estimates.append(key | row | constants)
-            p = [float(v) for v in rng.uniform(0.01, 0.99, 5)]
-            did, event = f"did.{name}", f"event.{name}"
-            interval = {"ci_low": -1.2345 * scale, "ci_high": 2.3456 * scale}
-            tests += [
-                _test(did, "hub_post", "crv1", p_value=p[0], df1=24.0, **interval),
-                _test(did, "hub_post", "wild_webb", p_value=p[1], draws=9999, exact=False),
-                _test(did, "hub_post", "randomization_hub", p_value=p[2], draws=1081575, exact=True, **interval),
-                _test(event, "pre", "joint", p_value=p[3], statistic=1.5, df1=6.0, df2=24.0),
-                _test(event, "pre", "slope", p_value=p[4], statistic=0.5, df1=24.0, **interval),
-            ]
+            tests += _tests(rng, spec, scale, methods)
     frame = pd.DataFrame(estimates)
     frame = frame.astype({"event_time": "Int64", "cohort": "Int64"})
     return frame, pd.DataFrame(tests).astype({"draws": "Int64", "exact": "boolean"})
@@ -146,7 +186,77 @@ def registry_and_moments() -> pd.DataFrame:
     return values(texts, numbers)
 
 
+PUBLICATIONS = (
+    "China Statistical Yearbook (NBS), provincial annual tables",
+    "China Statistical Yearbook (NBS), information and software tables",
+    "China Statistical Yearbook on Science and Technology (NBS/MOST)",
+    "China Statistics Yearbook on High Technology Industry (NBS)",
+    "Provincial input-output tables 2012 and 2017 (NBS)",
+)
+SERIES = ("hightech_revenue", "tech_market_bought", "hightech_firms", "newproduct_revenue", "newproduct_spending")
+SERIES += ("invention_grants", "industrial_invention_stock", "gdp", "population", "broadband_ports", "base_stations")
+SERIES += ("mobile_internet_users", "computers_per_100", "ecommerce_firm_share", "websites_per_100_firms", "pop")
+SERIES += ("bachelor_graduates", "ecommerce_sales", "it_employment", "urban_employment", "mobile_internet_traffic")
+SERIES += ("rd_expenditure", "electricity_consumption", "va_industry_census5", "va_secondary_census5")
+SERIES += ("va_tertiary_census5", "va_electronics_io")
+INDICATORS = {
+    "chain": ("ht_revenue", "tech_bought", "ht_firms", "np_revenue", "np_spending", "inv_grants", "ind_stock"),
+    "compute_intensity": ("ports", "mobile", "computers", "ecfirms", "firm_websites", "graduates"),
+    "compute_scale": ("ports_total", "mobile_total", "ecommerce_total", "it_staff_total"),
+}
+RULES = ("all", "breaks", "decimals", "exchange", "growth", "interpolation", "parts", "repeated", "spike", "stock_dip")
+
+
+def sources_and_verdicts() -> pd.DataFrame:
+    """The views of the appendix tables, and the province-years left out."""
+    rng = np.random.default_rng(5)
+    variables = {}
+    for number, name in enumerate(SERIES):
+        derived = name == "pop"
+        breaks = "2018: another count (2017 too)" if name in ("hightech_revenue", "mobile_internet_users") else ""
+        variables[name] = {"zh": f"{name}的中文", "en": f"{name} in English", "years": f"20{number:02d}–2023"}
+        variables[name] |= {"publication": "derived" if derived else PUBLICATIONS[number % 5], "check": "A"}
+        variables[name] |= {"vintage": "revised after the 5th economic census (2023)" if number % 2 else ""}
+        variables[name] |= {"formula": "log(x) * 10000" if derived else "", "breaks_en": breaks}
+        variables[name] |= {"breaks_zh": breaks.replace(": ", "：")}
+    left_out = {
+        f"{model}.{outcome}.x": dict.fromkeys(("names_zh", "names_en"), "")
+        for model, outcomes in (("dimensions", DIMENSIONS), ("raw", RAW))
+        for outcome in outcomes
+    }
+    left_out["raw.ln_newproduct_revenue.x"] = {"names_zh": "西藏 2014", "names_en": "Tibet 2014"}
+    verdict = {"province_zh": "上海", "province_en": "Shanghai", "year": "2016", "variable_zh": "网站数"}
+    verdict |= {"variable_en": "Websites", "rules": "decimals, spike", "reason_zh": "37.2→10→41.4567。"}
+    verdict |= {"reason_en": "37.2, 10, 41.4567: a placeholder."}
+    texts = {
+        "variables": variables,
+        "left_out": left_out,
+        "overlap": {
+            "gdp": {"scale": "gdp; gdp_census4"},
+            "va_tertiary": {"x": "va_tertiary", "declared": "advancement"},
+        },
+        "index_weights": {f"{i}.{c}": {"dimension": "network"} for i, some in INDICATORS.items() for c in some},
+        "quality": {
+            "websites|310000|2016": verdict | {"decision": "set missing"},
+            "websites|110000|2016": verdict | {"decision": "kept"},
+        },
+    }
+    weights = ("low", "high", "entropy", "weight", "weight_equal")
+    numbers = {
+        "variables": {name: {"order": float(-number)} for number, name in enumerate(SERIES)},
+        "index_weights": {row: {w: float(rng.normal(0, 9)) for w in weights} for row in texts["index_weights"]},
+        "quality": {"websites|310000|2016": {"value": 10.0}, "websites|110000|2016": {"value": 1234.5678}},
+        "quality_rules": {
+            rule: {c: float(rng.integers(0, 99)) for c in ("flagged", "kept", "corrected", "missing")}
+            | {"precision": float(rng.uniform())}
+            for rule in RULES
+        },
+    }
+    return values(texts, numbers)
+
+
 def tidy(seed: int = 7) -> dict[str, pd.DataFrame]:
     """All three files."""
     estimates, tests = estimates_and_tests(seed)
-    return {"estimates": estimates, "tests": tests, "values": registry_and_moments()}
+    views = pd.concat([registry_and_moments(), sources_and_verdicts()], ignore_index=True)
+    return {"estimates": estimates, "tests": tests, "values": views}

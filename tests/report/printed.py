@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -21,6 +22,7 @@ KEYS = {
     "tests": ("spec_id", "term", "method"),
     "values": ("view_id", "row", "column"),
 }
+Readings = Callable[[str, str], list[str]]
 NUMBER = re.compile(r"[−-]?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -130,8 +132,9 @@ class Printed:
         if row.startswith("note"):
             fixed = _literals(self.stanza["notes"][int(row[5:]) - 1], self.language)
         else:
-            kind = "label" if column == 1 else "cell"
-            fixed = [text for part in _find(self.stanza, kind) for text in _literals(part, self.language)] + labels
+            kinds = ("label",) if column == 1 else ("cell", "cells")
+            parts = [part for kind in kinds for part in _find(self.stanza, kind)]
+            fixed = [text for part in parts for text in _literals(part, self.language)] + labels
         return {number for text in fixed for number in NUMBER.findall(text)}
 
 
@@ -145,6 +148,8 @@ def _literals(node: Any, language: str) -> list[str]:
     """Fixed words of a part of a stanza: its templates without their placeholders."""
     if isinstance(node, str):
         return [re.sub(r"\{[^{}]*\}", " ", node)]
+    if isinstance(node, list):
+        return [text for value in node for text in _literals(value, language)]
     other = {"zh": "en", "en": "zh"}[language]
     return [text for key, value in node.items() if key != other for text in _literals(value, language)]
 
@@ -163,10 +168,11 @@ def _cut(text: str, pieces: list[str]) -> tuple[str, list[str]]:
     return text, lost
 
 
-def unexplained(printed: Printed, suffix: str, stored: Stored, labels: list[str]) -> list[str]:
+def unexplained(printed: Printed, suffix: str, stored: Stored, labels: list[str], readings: Readings) -> list[str]:
     """Return every cell and note with a number that neither a stored number nor a fixed word explains.
 
-    ``labels``: labels and units of variables, which are fixed words too.
+    ``labels``: labels and units of variables, which are fixed words too. ``readings``: what a stored text may be
+    printed as in the language of the table.
     """
     sidecar = printed.sidecar()
     out = []
@@ -174,8 +180,8 @@ def unexplained(printed: Printed, suffix: str, stored: Stored, labels: list[str]
         pieces = []
         for traced in sidecar.get((row, column), []):
             expected = stored.expected(traced)
-            translated = traced["decimals"] == "" and not NUMBER.search(traced["text"]) and traced["text"] != expected
-            pieces.append(traced["text"] if translated else expected)
+            read = traced["decimals"] == "" and traced["text"] in readings(expected, printed.language)
+            pieces.append(traced["text"] if read else expected)
         rest, lost = _cut(text, [piece for piece in pieces if piece])
         strange = sorted(set(NUMBER.findall(rest)) - printed.allowed(row, column, labels))
         if lost or strange:

@@ -93,6 +93,20 @@ def test_the_same_bytes_every_time(backend: Any) -> None:
     assert backend.render(small()) == backend.render(small())
 
 
+def test_latex_keeps_a_group_heading_of_a_long_table_on_its_page_and_shrinks_many_columns() -> None:
+    def drawn(columns: int, repeats: int) -> str:
+        group = Line((_cell(""), _cell("Group", columns - 1, rule=True)), "head")
+        body = Line(tuple(_cell("1") for _ in range(columns)))
+        lines = (group, *[body] * repeats)
+        return latex.render(small(lines=lines, widths=(1 / columns,) * columns)).decode()
+
+    assert "cmidrule(lr){2-3}" in drawn(3, 10)
+    assert r"\multispan{1}\hfil&\multispan{2}\hskip" in drawn(3, 60)
+    assert r"\cmidrule(" not in drawn(3, 60)
+    assert r"\setlength{\tabcolsep}" not in drawn(6, 60)
+    assert r"\scriptsize\setlength{\tabcolsep}{2pt}" in drawn(7, 60)
+
+
 def test_csv_has_one_column_a_grid_column() -> None:
     rows = list(csv.reader(io.StringIO(csv_.render(small()).decode())))
     assert {len(row) for row in rows} == {3}

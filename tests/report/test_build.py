@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import ReportError
+from pipeline.report import notes
 from pipeline.report.build import build
-from pipeline.report.grid import Grid, Language
+from pipeline.report.grid import LONG_PANEL, Cell, Grid, Language, Line, Ref, Run
 from pipeline.report.resolve import Tidy, Words
 from pipeline.report.trace import trace
 
@@ -18,8 +20,10 @@ PHRASES = {
     "notes": {"zh": "注：", "en": "Notes: "},
     "answer_yes": {"zh": "是", "en": "yes"},
     "answer_no": {"zh": "否", "en": "no"},
+    "between": {"zh": "；", "en": "; "},
+    "nothing": {"zh": "无", "en": "none"},
     "stars": {"zh": "星号", "en": "stars"},
-    "texts": {"demand": {"zh": "需求型", "en": "demand side"}},
+    "texts": {"demand": {"zh": "需求型", "en": "demand side"}, "TS": {"zh": "高级化", "en": "advancement"}},
 }
 LABELS = {"gdp": {"zh": "生产总值", "en": "gross product", "unit": "CNY", "unit_zh": "元"}}
 STANZA: dict[str, Any] = {
@@ -128,9 +132,9 @@ def test_every_printed_string() -> None:
     assert [line.kind for line in grid.lines[:4]] == ["head", "head", "panel", "body"]
     assert [at for at, line in enumerate(grid.lines) if line.rule] == [2, 8]
     assert (grid.heading, grid.title, grid.head) == ("Table 9.", "A small table", 2)
-    notes = ["".join(run.text for run in note) for note in grid.notes]
-    ids = "did.ln.none, did.ln.x, event.ln.none, event.ln.x, did.level.none"
-    assert notes == [f"Notes: Hash 0123456789ab in {ids}.", "holds zero above −0.20"]
+    said = ["".join(run.text for run in note) for note in grid.notes]
+    ids = "did.ln.(none, x), did.level.none, event.ln.(none, x)"
+    assert said == [f"Notes: Hash 0123456789ab in {ids}.", "holds zero above −0.20"]
 
 
 def test_chinese_prints_the_same_numbers() -> None:
@@ -278,3 +282,144 @@ def test_the_two_languages_must_print_the_same_numbers() -> None:
     stanza["rows"][0]["cell"] = {"zh": "{did.ci_low}", "en": "{did.estimate}"}
     with pytest.raises(ReportError, match="zh and en do not print the same numbers: line 4"):
         trace({language: made(stanza, language) for language in ("zh", "en")})
+
+
+def views(rows: list[tuple[str, str, str, float, str | None]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["view_id", "row", "column", "value", "text"])
+
+
+def test_the_same_lines_for_every_entry_of_a_list() -> None:
+    stanza = small(sources=STANZA["sources"] | {"did": ["estimates", "did.{item}.{adjustment}", "hub_post"]})
+    stanza["columns"][1] |= {"decimals": 1}
+    stanza["panels"] = [
+        {
+            "id": "ln",
+            "title": "P",
+            "rows": [
+                {
+                    "each": [{"id": "ln", "vars": {"label": {"zh": "对数", "en": "logs"}}}, "ln"],
+                    "lines": [
+                        {"id": "one", "label": "{label}", "cells": {"b": "{did.estimate}"}},
+                        {"id": "two", "label": "of {item}", "cell": "{did.ci_low}", "columns": ["a"]},
+                    ],
+                },
+                {"id": "last", "label": "last", "cell": "{row}"},
+            ],
+        }
+    ]
+    labels = LABELS | {"ln": {"zh": "中", "en": "label of ln", "unit": "ln"}}
+    grid = build("T9", stanza, Tidy(frames()), Words("en", PHRASES), labels=labels)
+    assert texts(grid)[3:] == [
+        ["logs", "", "0.1"],
+        ["of ln", "−0.10", ""],
+        ["Label of ln", "", "0.1"],
+        ["of ln", "−0.10", ""],
+        ["last", "last", "last"],
+    ]
+    assert [line.gap for line in grid.lines[3:]] == [False, False, True, False, False]
+
+
+def test_stars_stand_beside_their_own_estimate_alone() -> None:
+    stanza = small()
+    stanza["rows"][0] |= {"cells": {"a": "{did.estimate}", "b": "{wild.p_value:p}"}}
+    assert texts(made(stanza, stars=True))[3] == ["Effect", "−0.035**", "0.250†"]
+
+
+def test_rows_of_a_view_may_be_chosen_and_ordered() -> None:
+    cells = [(row, column, text) for row in "abc" for column, text in (("kind", "x" if row != "b" else "y"),)]
+    given = views([("v", row, column, np.nan, text) for row, column, text in cells])
+    order = views([("v", row, "order", float(n), None) for n, row in enumerate("cba")])
+    values = pd.concat([given, order], ignore_index=True)
+    panel: dict[str, Any] = {"id": "p", "title": "P", "columns": [{"id": "k", "head": "K", "cell": "{v.kind:text}"}]}
+    stanza = {"name": "v", "label": "l", "title": "t", "sources": {"v": ["values", "v", "{row}"]}}
+
+    def rows(**chosen: Any) -> list[str]:
+        panels = [panel | {"rows": {"view": "v", "label": "{row}"} | chosen}]
+        return [line[0] for line in texts(made(stanza | {"panels": panels}, values=values))[2:]]
+
+    assert rows() == ["a", "b", "c"]
+    assert rows(order="order") == ["c", "b", "a"]
+    assert rows(order="order", where={"kind": "x"}) == ["c", "a"]
+    assert rows(where={"kind": ["x", "y"]}) == ["a", "b", "c"]
+    with pytest.raises(ReportError, match="no row is listed"):
+        rows(where={"kind": "z"})
+    with pytest.raises(ReportError, match="v has no kinds for a, b, c"):
+        rows(order="kinds")
+
+
+@pytest.mark.parametrize(("language", "names"), [("en", "gross product; advancement"), ("zh", "生产总值；高级化")])
+def test_stored_ids_digits_and_lists_are_read_in_the_language(language: Language, names: str) -> None:
+    values = views(
+        [
+            ("v", "a", "ids", np.nan, "gdp; TS"),
+            ("v", "a", "number", 1234.5678, None),
+            ("v", "a", "round", 10.0, None),
+            ("v", "a", "years", np.nan, "2013, 2014"),
+            ("v", "a", "roles", np.nan, "demand, TS"),
+            ("v", "a", "empty", np.nan, ""),
+        ]
+    )
+    cells = {"1": "{v.ids:names}", "2": "{v.none:names}", "3": "{v.number:stored}", "4": "{v.round:stored}"}
+    cells |= {"5": "{v.years:list}", "6": "{v.roles:phrase}", "7": "{v.empty:phrase}"}
+    panel = {
+        "id": "p",
+        "title": "P",
+        "columns": [{"id": i, "head": i, "cell": cell} for i, cell in cells.items()],
+        "rows": [{"id": "a", "label": "a"}],
+    }
+    stanza = {"name": "v", "label": "l", "title": "t", "sources": {"v": ["values", "v", "a"]}, "panels": [panel]}
+    grid = made(stanza, language, values=values)
+    comma = {"en": ", ", "zh": "、"}[language]
+    roles = {"en": "demand side, advancement", "zh": "需求型、高级化"}[language]
+    assert texts(grid)[-1][1:] == [names, "", "1,234.5678", "10", f"2013{comma}2014", roles, ""]
+    refs = [run.ref for cell in grid.lines[-1].cells for run in cell.runs if run.ref is not None]
+    assert [ref.decimals for ref in refs] == [None, 4, 0, None, None, None]
+
+
+def test_a_note_lists_the_entries_that_have_something_to_say() -> None:
+    values = views(
+        [
+            ("v", "gdp", "breaks_en", np.nan, "2018: rebased"),
+            ("v", "gdp", "en", np.nan, "Product"),
+            ("v", "oil", "breaks_en", np.nan, ""),
+            ("v", "coal", "breaks_en", np.nan, "2020: recount"),
+            ("v", "coal", "en", np.nan, "Coal"),
+        ]
+    )
+    note = {"view": "v", "list": ["gdp", "oil", "coal"], "where": "breaks_{lang}", "text": "Breaks: {list}."}
+    note["item"] = "{item.en:text} ({item.breaks_en:text})"
+
+    def said(**changed: Any) -> str:
+        return "".join(run.text for run in made(small(notes=[note | changed]), values=values).notes[0])
+
+    assert said() == "Notes: Breaks: Product (2018: rebased); Coal (2020: recount)."
+    assert said(list=["oil"]) == "Notes: Breaks: none."
+    named = {"gdp": {"zh": "中", "en": "GDP"}, "oil": "Oil"}
+    assert said(list=named, item="{name} {item.breaks_en:text}") == "Notes: Breaks: GDP 2018: rebased."
+    with pytest.raises(ReportError, match=r"values has no row v \| gas"):
+        said(list=["gas"])
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["did.a.x"], "did.a.x"),
+        (["did.a.x", "did.b.none", "event.a.x", "event.b.none"], "(did, event).a.x, (did, event).b.none"),
+        (["did.a.x", "did.a.none", "did.b.x", "did.b.none", "raw.c.x"], "did.(a, b).(x, none), raw.c.x"),
+    ],
+)
+def test_specifications_are_named_in_few_words(ids: list[str], said: str) -> None:
+    runs = [Run("0", Ref("estimates", (i, "hub_post", "", ""), "estimate", 2)) for i in ids]
+    words = [Run("t", Ref("values", ("view", "row", "column"), "text"))]
+    assert notes.spec_ids([Line((Cell(tuple(runs + words)),))]) == said
+
+
+def test_a_panel_longer_than_a_page_breaks_at_its_gaps() -> None:
+    def lines(count: int) -> tuple[Line, ...]:
+        return (Line((Cell(),), "panel"), *(Line((Cell(),), gap=n % 3 == 0) for n in range(count)))
+
+    stem = made(small())
+    short, long = (replace(stem, lines=(*lines(count), *lines(1))) for count in (LONG_PANEL - 1, LONG_PANEL))
+    assert [at for at in range(1, LONG_PANEL - 1) if not short.together(at)] == []
+    assert [at for at in range(1, LONG_PANEL) if not long.together(at)] == list(range(3, LONG_PANEL, 3))
+    assert not long.together(LONG_PANEL)  # the last before the next panel

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from pipeline import specs, store
 from pipeline.errors import ReportError
@@ -85,7 +86,12 @@ def _estimates() -> pd.DataFrame:
                 "event_time": year - 2022,
                 "cohort": pd.NA,
             }
-            out.append(row | drawn | {"n_treated_clusters": 8, "covariance": "CRV3", "sample": "chain_event"} | HASHES)
+            common = drawn | {"n_treated_clusters": 8, "covariance": "CRV3", "sample": "chain_event"} | HASHES
+            out.append(row | common)
+            for role, by in {"demand": 0.01, "supply": -0.02}.items():
+                moved = {"spec_id": f"roles_event.chain_ln.{adjustment}", "term": role}
+                moved |= {"estimate": value + by * (year != 2020), "band_low": np.nan, "band_high": np.nan}
+                out.append(row | common | moved)
     return pd.DataFrame(out).astype({"event_time": "Int64", "cohort": "Int64"})
 
 
@@ -126,6 +132,13 @@ def _values() -> pd.DataFrame:
             value = base + 0.09 * (year - 2013) + 0.03 * np.cos(year * base)
             place = {"x": float(year), "value": value, "low": value - 0.4, "high": value + 0.5}
             out.append({"view_id": "trends_chain_ln", "row": row, "column": str(year)} | place)
+    for shift, index in enumerate(("chain", "compute_intensity", "compute_scale")):
+        for place, code in enumerate(NAMES):
+            for year in (2020, 2023):
+                rank = float((place * (7 if year == 2020 else 9) + shift) % 31 + 1)
+                out.append(
+                    {"view_id": f"ranks_{index}", "row": code, "column": str(year), "x": rank, "value": 3 * rank}
+                )
     return pd.DataFrame(out)
 
 
@@ -236,6 +249,49 @@ def test_event_study_draws_every_estimate_interval_and_band(tidy):
     assert "−0.012 a year, p < 0.001" in figure.axes[1].texts[0].get_text()
 
 
+def test_event_study_by_role_draws_every_estimate_and_interval_beside_its_year(tidy):
+    figure = _figure("F6", tidy)
+    estimates = tidy["estimates"]
+    for panel, spec_id in enumerate(STANZAS["F6"]["panels"]):
+        for role, shift in {"demand": -0.14, "supply": 0.14}.items():
+            expected = estimates[(estimates["spec_id"] == spec_id) & (estimates["term"] == role)]
+            expected = expected.assign(at=expected["event_time"].astype(float) + 2022 + shift)
+            points = np.concatenate([_artist(figure, name, panel).get_xydata() for name in (role, f"reference {role}")])
+            assert sorted(map(tuple, points)) == sorted(expected[["at", "estimate"]].itertuples(index=False, name=None))
+            known = expected.dropna(subset=["ci_low"])
+            segments = _artist(figure, f"intervals {role}", panel).get_segments()
+            assert [(s[0, 0], s[0, 1], s[1, 1]) for s in segments] == list(
+                known[["at", "ci_low", "ci_high"]].itertuples(index=False, name=None)
+            )
+            assert to_hex(_artist(figure, f"reference {role}", panel).get_markerfacecolor()) == "#ffffff"
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["Demand hubs", "Supply hubs"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_index_ranks_draw_both_years_of_every_province_in_the_order_of_the_later(language, tidy):
+    figure = _figure("F2", tidy, language)
+    groups = {code: facts[0] for facts in HUBS.values() for code in facts[3].split()}
+    for panel, index in enumerate(STANZAS["F2"]["panels"]):
+        ranks = tidy["values"].query("view_id == @view", local_dict={"view": f"ranks_{index}"})
+        ranks = ranks.pivot_table(index="row", columns="column", values="x").sort_values("2023")
+        names = [label.get_text() for label in figure.axes[panel].get_yticklabels()]
+        assert names == [NAMES[code][language == "en"] for code in ranks.index]
+        heights = dict(zip(ranks.index, range(1, 32), strict=True))
+        for group in ("demand", "supply", "control"):
+            some = ranks[[groups.get(code, "control") == group for code in ranks.index]]
+            for year in ("2020", "2023"):
+                points = _artist(figure, f"{year} {group}", panel).get_xydata()
+                assert points.tolist() == [[rank, heights[code]] for code, rank in some[year].items()]
+            segments = _artist(figure, f"lines {group}", panel).get_segments()
+            assert [s[:, 0].tolist() for s in segments] == some[["2020", "2023"]].to_numpy().tolist()
+
+
+def test_a_province_without_a_rank_is_named(tidy):
+    values = tidy["values"][~((tidy["values"]["view_id"] == "ranks_chain") & (tidy["values"]["row"] == "540000"))]
+    with pytest.raises(ReportError, match=r"F2_index_ranks.*chain and hub_map disagree about 540000"):
+        build.build("F2", STANZAS["F2"], tidy | {"values": values}, PARAMS)
+
+
 def test_raw_trends_draw_means_and_quartiles_and_break_where_a_year_is_missing(tidy):
     figure = _figure("F4", tidy)
     for group in ("hub", "control", "demand", "supply"):
@@ -280,7 +336,7 @@ def test_no_text_leaves_the_sheet_or_covers_another(figure_id, language, tidy):
     figure = _figure(figure_id, tidy, language, simulated=False)
     renderer = figure.canvas.get_renderer()
     boxes = []
-    for text in figure.findobj(lambda a: hasattr(a, "get_text")):
+    for text in set(figure.findobj(Text)):  # a legend is walked through twice
         if text.get_text().strip() and text.get_visible():
             box = text.get_window_extent(renderer)
             boxes.append((text.get_text(), box.x0, box.y0, box.x1, box.y1))

@@ -39,3 +39,8 @@ def test_stars(p: float, shown: str) -> None:
 def test_a_printed_number_is_within_half_a_last_digit(value: float, decimals: int) -> None:
     printed = float(fmt.number(value, decimals).replace("−", "-").replace(",", ""))
     assert abs(printed - value) <= 0.5 * 10**-decimals * (1 + 1e-9) + abs(value) * 1e-15
+
+
+@pytest.mark.parametrize(("value", "count"), [(10.0, 0), (1234.5678, 4), (0.1512, 4), (-0.5, 1), (1e8, 0), (0.0, 0)])
+def test_decimals_of_a_stored_number(value: float, count: int) -> None:
+    assert fmt.decimals(value) == count

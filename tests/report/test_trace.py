@@ -19,7 +19,19 @@ RESULTS = store.ROOT / "results"
 STANZAS = specs.tables()
 CASES = [(table_id, language, suffix) for table_id in STANZAS for language in ("zh", "en") for suffix in ("md", "docx")]
 LABELS = [text for label in specs.labels().values() for text in label.values()]
-LABELS += [text for said in specs.phrases()["texts"].values() for text in said.values()]
+TEXTS = specs.phrases()["texts"]
+LABELS += [text for said in TEXTS.values() for text in said.values()]
+
+
+def readings(stored: str, language: str) -> list[str]:
+    """What a stored text may be printed as: yes or no, translated, its ids as labels, its commas Chinese."""
+    names = specs.labels() | {key: TEXTS[key] for key in ("advancement",)}
+    out = {"zh": ["是", "否", stored.replace(", ", "、")], "en": ["yes", "no"]}[language]
+    for said, before, after in ((TEXTS, ", ", {"zh": "、", "en": ", "}), (names, "; ", {"zh": "；", "en": "; "})):
+        for parts in ([stored], stored.split(before)):
+            if all(part in said for part in parts):
+                out.append(after[language].join(said[part][language] for part in parts))
+    return out
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -64,7 +76,7 @@ def changed(made_up: Path, tmp_path: Path) -> Path:
 
 def check(results: Path, table_id: str, language: str, suffix: str) -> list[str]:
     printed = Printed(results / "tables", table_id, STANZAS[table_id], language)
-    return unexplained(printed, suffix, Stored.read(results / "estimates"), LABELS)
+    return unexplained(printed, suffix, Stored.read(results / "estimates"), LABELS, readings)
 
 
 @pytest.mark.parametrize(("table_id", "language", "suffix"), CASES)
@@ -113,10 +125,10 @@ def test_a_changed_note_is_noticed(changed: Path) -> None:
 def test_a_changed_cell_of_the_word_file_is_noticed(changed: Path) -> None:
     path = changed / "tables" / "T4_baseline.zh.docx"
     document = docx.Document(str(path))
-    runs = document.tables[0].rows[3].cells[2].paragraphs[0].runs
+    runs = document.tables[0].rows[4].cells[2].paragraphs[0].runs
     runs[0].text = _bumped(runs[0].text)
     document.save(str(path))
-    assert "row 4, column 3" in check(changed, "T4", "zh", "docx")[0]
+    assert "row 5, column 3" in check(changed, "T4", "zh", "docx")[0]
 
 
 def test_a_changed_estimate_is_noticed(changed: Path) -> None:
@@ -136,10 +148,11 @@ def test_each_panel_and_column_prints_its_own_specification(made_up: Path) -> No
     for (row, column), traced in sidecar.items():
         if row.isdigit():
             outcome = fixture_tidy.OUTCOMES[sum(int(row) >= start for start in starts) - 1]
-            adjustment = fixture_tidy.ADJUSTMENTS[column - 2]
+            adjustment, uncorrected = fixture_tidy.ADJUSTMENTS[(column - 2) % 3], column > 4
             for cell in traced:
-                spec_id = cell["key"].split(" | ")[0]
-                assert spec_id.split(".", 1)[1] == f"{outcome}.{adjustment}"
+                model, *rest = cell["key"].split(" | ")[0].split(".")
+                assert rest == [outcome, adjustment]
+                assert model.endswith("_uncorrected") == uncorrected
 
 
 def test_chinese_tables_name_units_in_chinese(made_up: Path) -> None:
@@ -149,13 +162,33 @@ def test_chinese_tables_name_units_in_chinese(made_up: Path) -> None:
     assert not [unit for unit in units if re.search(r"[A-Za-z]{4}", unit)]
 
 
+@pytest.mark.parametrize(
+    ("table_id", "views"),
+    [("A1", ["variables"]), ("A2", ["index_weights"]), ("A3", ["overlap"]), ("A5", ["quality", "quality_rules"])],
+)
+def test_no_row_of_a_view_is_left_out(real: Path, table_id: str, views: list[str]) -> None:
+    name = f"{table_id}_{STANZAS[table_id]['name']}.cells.csv"
+    cells = pd.read_csv(real / "tables" / name, dtype=str, keep_default_na=False)
+    keys = cells.loc[cells["file"] == "values", "key"].str.split(" | ", regex=False)
+    values = pd.read_csv(real / "estimates" / "values.csv", dtype=str, keep_default_na=False)
+    for view in views:
+        printed = {key[1] for key in keys if key[0] == view}
+        assert printed == set(values.loc[values["view_id"] == view, "row"])
+
+
+@pytest.mark.parametrize("table_id", STANZAS)
+def test_chinese_tables_use_chinese_punctuation(real: Path, table_id: str) -> None:
+    text = (real / "tables" / f"{table_id}_{STANZAS[table_id]['name']}.zh.md").read_text(encoding="utf-8")
+    assert re.findall(r".{0,12}(?:[一-龥）”][,;:!?]|[,;:!?][一-龥（“]).{0,12}", text) == []
+
+
 def test_the_stage_writes_the_same_bytes_twice_and_drops_what_no_stanza_names(changed: Path) -> None:
     before = _files(changed / "tables")
     (changed / "tables" / "T99_old.en.md").write_text("old", encoding="utf-8")
     _run(changed.parent)
     assert _files(changed / "tables") == before
     names = {f"{i}_{s['name']}" for i, s in STANZAS.items()}
-    expected = {f"{n}.{lang}.{x}" for n in names for lang in ("zh", "en") for x in ("md", "csv", "tex", "docx")}
+    expected = {f"{n}.{lang}.{x}" for n in names for lang in ("zh", "en") for x in ("md", "html", "csv", "tex", "docx")}
     assert set(before) == expected | {f"{n}.cells.csv" for n in names}
     assert all(name.isascii() for name in before)
 
@@ -165,7 +198,7 @@ def test_nothing_is_written_when_a_table_cannot_be_built(changed: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "ROOT", changed.parent)
         frame = store.load("tests")
-        store.save("tests", frame[frame["method"] != "slope"])
+        store.save("tests", frame[(frame["method"] != "slope") | ~frame["spec_id"].str.startswith("event.")])
         with pytest.raises(Exception, match=r"tests has no row event\.chain_ln\.none \| pre \| slope"):
             stage_tables.main()
     assert _files(changed / "tables") == before

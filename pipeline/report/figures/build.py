@@ -9,11 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.errors import ReportError
-from pipeline.report.figures import event_study, hub_map, raw_trends, rows, sheet
+from pipeline.report.figures import by_role, event_study, hub_map, index_ranks, raw_trends, rows, sheet
 
 DRAW: dict[str, Callable[[sheet.Sheet], Figure]] = {
+    "by_role": by_role.draw,
     "event_study": event_study.draw,
     "hub_map": hub_map.draw,
+    "index_ranks": index_ranks.draw,
     "raw_trends": raw_trends.draw,
 }
 

@@ -1,0 +1,1 @@
+"""The data as others use them: codebook, Stata files, and the schema of every CSV."""
