@@ -44,8 +44,8 @@ def sound(path: Path) -> bool:
     """Say whether one of DVC's files is whole: DVC writes them in place, so a kill or a full disk can halve them."""
     import yaml
 
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         if path.name == "rwlock":
             return isinstance(json.loads(text), dict)
         stages: dict[str, Any] = yaml.safe_load(text)["stages"]

@@ -1,3 +1,4 @@
 from tests.evidence import evidence, pytest_addoption, pytest_configure
+from tests.project import built
 
-__all__ = ["evidence", "pytest_addoption", "pytest_configure"]
+__all__ = ["built", "evidence", "pytest_addoption", "pytest_configure"]
