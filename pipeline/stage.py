@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-from pipeline import store
+from pipeline import PARENT, store
 from pipeline.errors import PipelineError
 
 
@@ -17,9 +17,9 @@ def run(body: Callable[[], None]) -> None:
     """Run a stage's body; its files change all at once, or not at all.
 
     An expected error is printed as one message without a traceback. When the build that started the
-    stage is killed, the stage ends within a second, with its workers, and writes nothing.
+    stage is killed, the stage ends within a second, and writes nothing.
     """
-    threading.Thread(target=_end_with_the_build, daemon=True).start()
+    _follow(PARENT, "The build that started this stage has ended: nothing was written. Run it again.")
     try:
         with store.together():
             body()
@@ -34,11 +34,19 @@ def run(body: Callable[[], None]) -> None:
         sys.exit(1)
 
 
-def _end_with_the_build() -> None:
-    while not store.orphaned():
-        time.sleep(0.5)
-    for worker in multiprocessing.active_children():
-        worker.terminate()
-    store.discard()
-    print("\nThe build that started this stage has ended: nothing was written. Run it again.", file=sys.stderr)
-    os._exit(1)
+def followers() -> dict[str, Any]:
+    """Return what makes joblib's workers end soon after their stage, should it be killed: keywords of ``Parallel``."""
+    return {"initializer": _follow, "initargs": (os.getpid(),)}
+
+
+def _follow(parent: int, message: str = "") -> None:
+    """End this process soon after ``parent``, the one that started it."""
+
+    def end() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        store.discard()
+        print(f"\n{message}\n" if message else "", end="", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()

@@ -236,6 +236,27 @@ def test_a_build_is_the_default_and_says_where_the_results_are(copy: Copy) -> No
     assert "results/README.md" not in failed.stdout
 
 
+def test_a_second_build_in_the_folder_is_told_so_even_when_the_first_was_killed(copy: Copy) -> None:
+    """``dvc`` lives on after its parents, and with it the lock."""
+    copy.run(*HELLO)
+    dvc = copy.folder / ".venv" / "bin" / "dvc"
+    dvc.write_text('#!/bin/sh\n[ -n "$QUICK" ] || { echo up; exec sleep 60; }\n', encoding="utf-8")
+    dvc.chmod(0o755)
+    call = [sys.executable, str(copy.folder / "run.py")]
+    with subprocess.Popen(call, env=copy.env, stdout=-1, text=True, start_new_session=True) as first:
+        try:
+            assert first.stdout is not None
+            assert first.stdout.readline() == "up\n"
+            one_line(copy.run(QUICK="1"), "Another build is running in this folder", "wait")
+            assert copy.run(*HELLO).stdout == "hello\n"
+            first.kill()
+            first.wait()
+            one_line(copy.run(QUICK="1"), "Another build is running")
+        finally:
+            os.killpg(first.pid, signal.SIGKILL)
+    assert copy.run(QUICK="1").returncode == 0
+
+
 def test_interrupted_it_waits_for_the_command_to_tidy_up(copy: Copy) -> None:
     copy.run(*HELLO)
     code = "import time\ntry:\n print('up', flush=True); time.sleep(30)\n"

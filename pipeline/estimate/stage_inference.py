@@ -24,7 +24,7 @@ def main() -> None:
         )
         for model in jobs
     )
-    results = Parallel(n_jobs=-1, return_as="generator", idle_worker_timeout=10)(tasks)
+    results = Parallel(n_jobs=-1, return_as="generator", **stage.followers())(tasks)
     tests = [row for part in tqdm(results, total=len(jobs), desc="inference", unit="spec") for row in part]
     store.save(store.part("inference", "tests"), store.part_frame("tests", pd.DataFrame(tests)))
 

@@ -23,7 +23,7 @@ def main() -> None:
         )
         for model in models.specifications
     )
-    results = Parallel(n_jobs=-1, return_as="generator", idle_worker_timeout=10)(tasks)
+    results = Parallel(n_jobs=-1, return_as="generator", **stage.followers())(tasks)
     total = len(models.specifications)
     tables, tests, missing = zip(*tqdm(results, total=total, desc="main", unit="spec"), strict=True)
     store.save(store.part("main", "estimates"), store.part_frame("estimates", pd.concat(tables)))

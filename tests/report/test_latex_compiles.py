@@ -26,7 +26,7 @@ PREAMBLE = r"""\documentclass[a4paper,11pt]{article}
 @pytest.mark.skipif(
     shutil.which("xelatex") is None,
     reason="xelatex is absent: apt-get install texlive-xetex texlive-latex-recommended texlive-latex-extra "
-    "texlive-lang-chinese texlive-lang-chinese",
+    "texlive-lang-chinese",
 )
 def test_every_table_compiles_without_a_missing_character(tmp_path: Path) -> None:
     tidy, labels = Tidy(fixture_tidy.tidy()), specs.labels()

@@ -53,8 +53,7 @@ def _panel(axis: Axes, ranks: pd.DataFrame, provinces: pd.DataFrame, sheet: Shee
                 some[year], at, ls="", marker=marker, ms=size, mfc=face, mec=colour, mew=0.9,
                 zorder=3 if face == "white" else 4, gid=f"{year} {group}",
             )  # fmt: skip
-    # No axis.grid: the SVG names of its clip paths hang on memory addresses, so that files would differ between runs.
-    axis.hlines(heights, 0, len(ranks) + 1, color=PALE, lw=0.4, zorder=0)
+    axis.grid(axis="y", color=PALE, lw=0.4)
     axis.set_yticks(heights, provinces[f"name_{sheet.language}"].reindex(ranks.index))
     axis.tick_params(axis="y", length=0, labelsize=NAME_SIZE)
     for label, group in zip(axis.get_yticklabels(), groups, strict=True):

@@ -189,6 +189,14 @@ def check_glyphs(key: str, texts: list[str]) -> None:
         raise ReportError(f"{key}: {FONT.name} has no glyph for {'; '.join(found)}. {hint}")
 
 
+def _freeze(figure: Figure) -> None:
+    """Keep the axes where the layout put them, rounded: its solver leaves the last bits to the order in memory."""
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        left, bottom, width, height = (round(float(v), 9) for v in axis.get_position(original=True).bounds)
+        axis.set_position((left, bottom, width, height))
+
+
 def encode(figure: Figure, sheet: Sheet) -> dict[str, bytes]:
     """Return the figure in every format; the same rows give the same bytes.
 
@@ -200,6 +208,7 @@ def encode(figure: Figure, sheet: Sheet) -> dict[str, bytes]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the check below names it, and raises
         figure.draw_without_rendering()
+    _freeze(figure)
     check_glyphs(sheet.key, [t.get_text() for t in figure.findobj(Text) if isinstance(t, Text) and t.get_visible()])
     title = sheet.word("title")
     metadata: dict[str, dict[str, Any]] = {
