@@ -198,7 +198,7 @@ SERIES += ("invention_grants", "industrial_invention_stock", "gdp", "population"
 SERIES += ("mobile_internet_users", "computers_per_100", "ecommerce_firm_share", "websites_per_100_firms", "pop")
 SERIES += ("bachelor_graduates", "ecommerce_sales", "it_employment", "urban_employment", "mobile_internet_traffic")
 SERIES += ("rd_expenditure", "electricity_consumption", "va_industry_census5", "va_secondary_census5")
-SERIES += ("va_tertiary_census5", "va_electronics_io")
+SERIES += ("va_tertiary_census5", "va_electronics_io", "va_tertiary")
 INDICATORS = {
     "chain": ("ht_revenue", "tech_bought", "ht_firms", "np_revenue", "np_spending", "inv_grants", "ind_stock"),
     "compute_intensity": ("ports", "mobile", "computers", "ecfirms", "firm_websites", "graduates"),
