@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pipeline import PARENT, store
+from pipeline import orphaned, store
 from pipeline.errors import PipelineError
 
 
@@ -19,7 +19,7 @@ def run(body: Callable[[], None]) -> None:
     An expected error is printed as one message without a traceback. When the build that started the
     stage is killed, the stage ends within a second, and writes nothing.
     """
-    _follow(PARENT, "The build that started this stage has ended: nothing was written. Run it again.")
+    _follow(orphaned, "The build that started this stage has ended: nothing was written. Run it again.")
     try:
         with store.together():
             body()
@@ -36,14 +36,14 @@ def run(body: Callable[[], None]) -> None:
 
 def followers() -> dict[str, Any]:
     """Return what makes joblib's workers end soon after their stage, should it be killed: keywords of ``Parallel``."""
-    return {"initializer": _follow, "initargs": (os.getpid(),)}
+    return {"initializer": _follow, "initargs": (orphaned,)}
 
 
-def _follow(parent: int, message: str = "") -> None:
-    """End this process soon after ``parent``, the one that started it."""
+def _follow(ended: Callable[[], bool], message: str = "") -> None:
+    """End this process soon after the one that started it."""
 
     def end() -> None:
-        while os.getppid() == parent:
+        while not ended():
             time.sleep(0.5)
         store.discard()
         print(f"\n{message}\n" if message else "", end="", file=sys.stderr, flush=True)

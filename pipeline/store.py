@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import PARENT
+from pipeline import orphaned
 from pipeline.errors import StoreError
 
 ROOT = Path(__file__).resolve().parents[1]
-_PARENT = PARENT
 _PART = ".part"
 _ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space"),
@@ -273,11 +272,6 @@ def _when_complete(change: Callable[[], None]) -> None:
         _HELD.changes.append(change)
     else:
         change()
-
-
-def orphaned() -> bool:
-    """Say whether the process that started this one has ended."""
-    return os.getppid() != _PARENT
 
 
 def discard() -> None:

@@ -129,9 +129,9 @@ def test_a_killed_build_leaves_no_process_and_no_change(copy: Project) -> None:
 def test_a_stage_that_outlives_its_build_writes_nothing(copy: Project) -> None:
     """The store refuses, should the stage come to its end before it has noticed."""
     code = (
-        "import os, sys, time\nfrom pipeline import stage, store\nstage._follow = lambda *_: None\n"
+        "import os, sys, time, pipeline\nfrom pipeline import stage, store\nstage._follow = lambda *_: None\n"
         "def body():\n store.write_text('results/README.md', 'late')\n print('written', flush=True)\n"
-        " while not store.orphaned(): time.sleep(0.05)\n"
+        " while not pipeline.orphaned(): time.sleep(0.05)\n"
         "stage.run(body)"
     )
     before = files(copy)

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import pipeline
 from pipeline import store
 from pipeline.errors import StoreError
 
@@ -81,7 +82,7 @@ def test_a_failure_while_writing_leaves_the_earlier_file(project):
 
 
 def test_an_orphaned_stage_does_not_write(monkeypatch):
-    monkeypatch.setattr(store, "_PARENT", -1)
+    monkeypatch.setattr(pipeline, "_STARTERS", (-1,))
     with pytest.raises(StoreError, match="has ended"):
         store.write_text("results/a.txt", "late")
 

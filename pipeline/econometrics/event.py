@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from pipeline.econometrics.covariance import Covariance
-from pipeline.econometrics.design import Design, Effects, Floats, Ints, build, check_columns, listed
+from pipeline.econometrics.cohorts import event_time, first_treated
+from pipeline.econometrics.design import Effects, Floats, build
 from pipeline.econometrics.results import Estimate
 from pipeline.econometrics.twfe import assemble, coefficient_table, estimate
 from pipeline.errors import EstimationError
@@ -88,7 +88,7 @@ def event_study(
         weights=weights,
         cluster=unit if cluster is None else cluster,
     )
-    since = _event_time(panel, design, cohort)
+    since = event_time(design, first_treated(panel, design, cohort))
     times = sorted({int(e) for e in since[np.isfinite(since)]})
     if reference not in times:
         raise EstimationError(f"no row used lies at the reference event time {reference}; there are {times}")
@@ -104,7 +104,12 @@ def event_study(
     table = coefficient_table(design.terms, coefficients, cov, level)
     table["term"] = [name] * len(free) + list(controls)
     table["event_time"] = pd.array([*free, *[pd.NA] * len(controls)], dtype="Int64")
-    critical = _sup_t(cov, np.flatnonzero(tested), level, seed) if bands else np.nan
+    members = np.flatnonzero(tested)
+    critical = (
+        sup_t(cov.matrix[np.ix_(members, members)], cov.df(np.eye(len(coefficients))[members[0]]), level, seed)
+        if bands and len(members)
+        else np.nan
+    )
     half = np.where(np.isin(np.arange(len(table)), np.flatnonzero(tested)), critical, np.nan) * table["std_error"]
     table["band_low"], table["band_high"] = table["estimate"] - half, table["estimate"] + half
     post = np.flatnonzero(tested & (free >= 0))
@@ -118,36 +123,23 @@ def event_study(
     return _with_reference(result, name, reference, int((free < reference).sum()))
 
 
-def _event_time(panel: pd.DataFrame, design: Design, cohort: str) -> Floats:
-    """Periods since treatment by row used; infinite for never treated."""
-    check_columns(panel, [cohort])
-    labels = np.array(design.time.labels)
-    if not np.issubdtype(labels.dtype, np.number):
-        raise EstimationError("event times need a numeric time column")
-    if not pd.api.types.is_numeric_dtype(panel[cohort]):
-        raise EstimationError(f"cohort column {cohort!r} is not numeric (type {panel[cohort].dtype})")
-    first = panel[cohort].to_numpy(dtype=np.float64, na_value=np.nan)[design.rows]
-    first = np.where(np.isfinite(first), first, np.inf)
-    units, start = np.unique(design.unit.ids, return_index=True)
-    moving = units[np.bincount(design.unit.ids, weights=first != first[start][design.unit.ids]) > 0]
-    if len(moving):
-        raise EstimationError(f"cohort {cohort!r} changes within {listed([design.unit.labels[u] for u in moving])}")
-    if not np.isfinite(first).any():
-        raise EstimationError(f"no unit is ever treated according to {cohort!r}")
-    since = labels[design.time.ids].astype(np.float64) - first
-    if (since[np.isfinite(since)] % 1 != 0).any():
-        raise EstimationError("event times must be whole numbers of periods")
-    return np.where(np.isfinite(since), since, np.inf)
+def sup_t(matrix: Floats, df: float, level: float, seed: int) -> float:
+    """Critical value of max |t| over the coefficients that have a variance.
 
-
-def _sup_t(cov: Covariance, members: Ints, level: float, seed: int) -> float:
-    """Critical value of max |t| over the members that have a variance."""
-    matrix = cov.matrix[np.ix_(members, members)]
+    Parameters
+    ----------
+    matrix : ndarray, (k, k)
+        Covariance of the coefficients.
+    df : float
+        Of the multivariate t; infinite for the normal.
+    level : float
+    seed : int
+        Of the draws.
+    """
     known = np.isfinite(np.diag(matrix)) & (np.diag(matrix) > 0)
     matrix = matrix[np.ix_(known, known)]
     if not len(matrix):
         return float("nan")
-    df = cov.df(np.eye(len(cov.matrix))[members[known][0]])
     if len(matrix) == 1:
         return float(stdtrit(df, 0.5 + level / 2))
     se = np.sqrt(np.diag(matrix))
@@ -155,7 +147,8 @@ def _sup_t(cov: Covariance, members: Ints, level: float, seed: int) -> float:
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T  # symmetric: does not hang on eigenvector signs
     rng = np.random.default_rng(seed)
     largest = np.abs(rng.standard_normal((BAND_DRAWS, len(se))) @ root).max(axis=1)
-    return float(np.quantile(largest / np.sqrt(rng.chisquare(df, BAND_DRAWS) / df), level))
+    scale = np.sqrt(rng.chisquare(df, BAND_DRAWS) / df) if np.isfinite(df) else 1.0
+    return float(np.quantile(largest / scale, level))
 
 
 def _with_reference(result: Estimate, name: str, reference: int, position: int) -> Estimate:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr, stdtrit
 
+Floats = NDArray[np.float64]
 COLUMNS = (
     "term",
     "event_time",
@@ -99,3 +103,47 @@ class TestResult:
     exact: bool = False
     distribution: np.ndarray | None = None
     meta: dict[str, str] = field(default_factory=dict)
+
+
+def t_interval(estimate: ArrayLike, std_error: ArrayLike, df: ArrayLike, level: float) -> tuple[Floats, Floats, Floats]:
+    """Ends of the t interval and the two-sided p-value, elementwise; infinite ``df`` is the normal."""
+    b, se = np.asarray(estimate, dtype=np.float64), np.asarray(std_error, dtype=np.float64)
+    half = stdtrit(df, 0.5 + level / 2) * se
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 2 * stdtr(df, -np.abs(b / se))
+    return b - half, b + half, p
+
+
+def tidy(
+    terms: Sequence[str],
+    estimates: ArrayLike,
+    std_errors: ArrayLike,
+    df: ArrayLike,
+    level: float,
+    *,
+    event_time: Sequence[int | None] | None = None,
+    cohort: Sequence[int | None] | None = None,
+    critical: ArrayLike = np.nan,
+) -> pd.DataFrame:
+    """Tidy rows of coefficients, columns ``COLUMNS``.
+
+    Parameters
+    ----------
+    terms : sequence of str, (k,)
+    estimates, std_errors, df : array-like, (k,)
+        Infinite ``df`` gives normal intervals.
+    level : float
+    event_time, cohort : sequence of int or None, optional
+        None where it does not apply.
+    critical : float or array, (k,)
+        Critical value of the simultaneous band; missing leaves the band empty.
+    """
+    b, se = np.asarray(estimates, dtype=np.float64), np.asarray(std_errors, dtype=np.float64)
+    low, high, p = t_interval(b, se, df, level)
+
+    def whole(values: Sequence[int | None] | None) -> pd.api.extensions.ExtensionArray:
+        return pd.array([pd.NA if v is None else v for v in values or [None] * len(b)], dtype="Int64")
+
+    half = np.asarray(critical, dtype=np.float64) * se
+    columns = (list(terms), whole(event_time), whole(cohort), b, se, np.broadcast_to(df, b.shape), low, high)
+    return pd.DataFrame(dict(zip(COLUMNS, (*columns, b - half, b + half, p), strict=True)))

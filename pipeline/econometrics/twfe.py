@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit
 
 from pipeline.econometrics.covariance import CLUSTERED, Covariance, covariance_of
 from pipeline.econometrics.design import Design, Effects, Floats, build
 from pipeline.econometrics.engine import linearmodels_coefficients
 from pipeline.econometrics.fit import Fit, fit
-from pipeline.econometrics.results import COLUMNS, Estimate
+from pipeline.econometrics.results import Estimate, t_interval, tidy
 
 
 def two_way_fe(
@@ -109,33 +108,8 @@ def estimate(design: Design, kind: str) -> tuple[Fit, Floats, Covariance, dict[s
 
 def coefficient_table(terms: Sequence[str], coefficients: Floats, cov: Covariance, level: float) -> pd.DataFrame:
     """Tidy rows of coefficients with t intervals and p-values."""
-    df = np.array([cov.df(c) for c in np.eye(len(coefficients))])
-    se = np.sqrt(np.diag(cov.matrix))
-    low, high, p = t_interval(coefficients, se, df, level)
-    table = pd.DataFrame(
-        {
-            "term": list(terms),
-            "event_time": pd.array([pd.NA] * len(se), dtype="Int64"),
-            "cohort": pd.array([pd.NA] * len(se), dtype="Int64"),
-            "estimate": coefficients,
-            "std_error": se,
-            "df": df,
-            "ci_low": low,
-            "ci_high": high,
-            "band_low": np.nan,
-            "band_high": np.nan,
-            "p_value": p,
-        }
-    )
-    return table[list(COLUMNS)]
-
-
-def t_interval(estimate: Floats, se: Floats, df: Floats, level: float) -> tuple[Floats, Floats, Floats]:
-    """Ends of the t interval and the two-sided p-value, elementwise."""
-    half = stdtrit(df, 0.5 + level / 2) * se
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2 * stdtr(df, -np.abs(estimate / se))
-    return estimate - half, estimate + half, p
+    df = [cov.df(c) for c in np.eye(len(coefficients))]
+    return tidy(terms, coefficients, np.sqrt(np.diag(cov.matrix)), df, level)
 
 
 def assemble(
@@ -152,14 +126,14 @@ def assemble(
     att, df = float(contrast @ table["estimate"].to_numpy()), cov.df(contrast)
     used = contrast != 0
     se = float(np.sqrt(contrast[used] @ cov.matrix[np.ix_(used, used)] @ contrast[used]))
-    low, high, p = t_interval(np.array([att]), np.array([se]), np.array([df]), level)
+    low, high, p = t_interval(att, se, df, level)
     groups = list(design.clusters.values()) if cov.n_clusters else []
     return Estimate(
         att=att,
         std_error=se,
         df=df,
-        ci=(float(low[0]), float(high[0])),
-        p_value=float(p[0]),
+        ci=(float(low), float(high)),
+        p_value=float(p),
         level=level,
         table=table,
         vcov=cov.matrix,
