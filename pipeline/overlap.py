@@ -8,7 +8,7 @@ from pipeline import specs
 from pipeline.errors import OverlapError, SpecError
 from pipeline.indices.structure import STRUCTURE
 
-SCALES = ("", "_ln", "_rank", "_share")
+SCALES = ("", "_ln", "_rank", "_share", "_mean_ln")
 FUNCTIONS = ("log", "exp", "sqrt")
 
 
@@ -69,19 +69,38 @@ def audit() -> None:
             for family in sorted(set(sides[chain.id]) & set(sides[compute.id])):
                 one, other = sides[chain.id][family], sides[compute.id][family]
                 found.append(f"{family}: {one} in {chain.id} and {other} in {compute.id}.")
-    pairs = {(m.outcome, m.adjustment, m.overlap) for m in specs.models().specifications if m.adjustment.by_time}
-    for outcome, adjustment, declared in sorted(pairs, key=lambda pair: (pair[0], pair[1].id)):
-        left, right = families_of_outcome(outcome), families(list(adjustment.by_time))
+    for outcome, adjustment, names, declared in sorted(_equations()):
+        left, right = families_of_outcome(outcome), families_of(names)
         both = set(left) & set(right)
         for family in sorted(both - set(declared)):
-            found.append(
-                f"{family}: {left[family]} in outcome {outcome} and {right[family]} in adjustment {adjustment.id}."
-            )
+            found.append(f"{family}: {left[family]} in outcome {outcome} and {right[family]} in {adjustment}.")
         for family in sorted(set(declared) - both):
             found.append(f"{family}: specs/models.yaml declares it an overlap of {outcome}, but there is none.")
     if found:
         text = "A series stands on both sides; take it out of one in specs/indices.yaml or specs/models.yaml:"
         raise OverlapError("\n".join([text, *found]))
+
+
+def _equations() -> set[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+    """Return outcome, where the other side is declared, its columns, and the overlap declared."""
+    models = specs.models()
+    found = set()
+    for model in models.specifications:
+        chosen = model.adjustment
+        names = tuple(name for name in chosen.by_time if name != "outcome" and name not in models.attributes)
+        moderators = {t: models.treatments[t].moderator for t in model.treatments if t in models.treatments}
+        found |= {(model.outcome, f"treatment {t}", (name,), ()) for t, name in moderators.items() if name}
+        if names:
+            found.add((model.outcome, f"adjustment {chosen.id}", names, model.overlap))
+    return found
+
+
+def families_of(names: tuple[str, ...]) -> dict[str, str]:
+    """Return {family: variable} behind controls or moderators: variables, or indicators of an index."""
+    found: dict[str, str] = {}
+    for name in names:
+        found |= families_of_outcome(name)
+    return found
 
 
 def view() -> list[dict[str, str]]:
@@ -98,7 +117,8 @@ def view() -> list[dict[str, str]]:
             place(family, index.id, name)
     models = specs.models()
     for adjustment in models.adjustments.values():
-        for family, name in families(list(adjustment.by_time)).items():
+        names = tuple(n for n in adjustment.by_time if n != "outcome" and n not in models.attributes)
+        for family, name in families_of(names).items():
             place(family, "x", name)
     for model in models.specifications:
         for family in model.overlap:

@@ -11,8 +11,17 @@ from pipeline.indices.composition import WEIGHTS
 from pipeline.indices.structure import STRUCTURE
 from pipeline.overlap import SCALES, audit, names_in
 
-ESTIMATORS = ("two_way_fe", "event_study", "event_study_by_role")
-TESTS = ("crv1", "wild_webb", "randomization_hub", "permutation_role", "equality", "joint", "slope")
+# What pipeline.estimate.designs and pipeline.estimate.battery can run; a test holds the two together.
+ESTIMATORS = (
+    *("two_way_fe", "event_study", "event_study_by_role", "long_difference"),
+    *("balanced", "doubly_robust", "synthetic_did"),
+)
+TESTS = (
+    *("crv1", "cr2", "equality", "joint", "slope", "wild_webb", "wild_rademacher", "permutation_role", "welch"),
+    *("randomization_hub", "randomization_hub_coefficient", "randomization_province", "randomization_stratified"),
+    *("randomization_contiguous", "conley_300", "conley_500", "conley_800", "driscoll_kraay", "ferman_pinto"),
+)
+GROUPS = ("hub", "demand", "supply")
 USES = ("outcome", "index", "control")
 
 
@@ -26,7 +35,8 @@ def check() -> None:
     OverlapError
         A series stands on both sides of an equation or in two indices; names it.
     """
-    problems = [*_dictionary(), *_corrections(), *_indices(), *_models(), *_unfit(), *_plan(), *_languages()]
+    problems = [*_dictionary(), *_corrections(), *_industries(), *_indices()]
+    problems += [*_models(), *_unfit(), *_plan(), *_languages()]
     if problems:
         raise SpecError("\n".join([f"specs/ has {len(problems)} inconsistency(ies):", *problems]))
     audit()
@@ -53,6 +63,23 @@ def _corrections() -> Iterator[str]:
         seen.add(entry["id"])
         if "variable" in entry and entry["variable"] not in known:
             yield f"corrections.yaml: {entry['id']} names {entry['variable']}, which dictionary.yaml does not have."
+
+
+def _industries() -> Iterator[str]:
+    """A sector stands in one industry; groups and inputs are made of sectors of an industry."""
+    known, declared = specs.dictionary(), specs.industries()
+    taken: dict[str, str] = {}
+    for name, industry in declared.industries.items():
+        if f"va_{name}_census5" not in known:
+            yield f"industries.yaml: {name} has no value added va_{name}_census5 in dictionary.yaml."
+        for sector in industry.sectors:
+            if taken.setdefault(sector, name) != name or industry.sectors.count(sector) > 1:
+                yield f"industries.yaml: {sector} stands in {taken[sector]} and again in {name}."
+    for part in (declared.employment, declared.inputs):
+        for name, group in part.items():
+            for sector in group.sectors:
+                if sector not in taken:
+                    yield f"industries.yaml: {name} names {sector}, which is in no industry."
 
 
 def _indices() -> Iterator[str]:
@@ -87,19 +114,23 @@ def _models() -> Iterator[str]:
     possible = outcomes()
     for adjustment in models.adjustments.values():
         for name in adjustment.by_time:
-            if name not in known:
+            if name not in {*known, *models.attributes, "outcome"}:
                 yield f"models.yaml: adjustment {adjustment.id} uses {name}, which dictionary.yaml does not have."
     for treatment in models.treatments.values():
         if (treatment.first is None) == (treatment.only is None):
             yield f"models.yaml: treatment {treatment.id} needs either first or only."
-        if treatment.first is not None and treatment.first not in params:
+        if treatment.group not in GROUPS and treatment.group not in models.attributes:
+            yield f"models.yaml: treatment {treatment.id} is of group {treatment.group}, which is declared nowhere."
+        if treatment.moderator and treatment.moderator not in possible:
+            yield f"models.yaml: treatment {treatment.id} has moderator {treatment.moderator}, which is no variable."
+        if isinstance(treatment.first, str) and treatment.first not in params:
             yield f"models.yaml: treatment {treatment.id} starts at {treatment.first}, which params.yaml does not have."
     for model in models.specifications:
         if model.estimator not in ESTIMATORS:
             yield f"models.yaml: {model.model} wants {model.estimator}; known: {', '.join(ESTIMATORS)}."
         if model.outcome not in possible:
             yield f"models.yaml: {model.model} has outcome {model.outcome}, which no index or variable is called."
-        if model.estimator == "two_way_fe":
+        if not model.estimator.startswith("event_study"):
             for name in model.treatments:
                 if name not in models.treatments:
                     yield f"models.yaml: {model.model} has treatment {name}, which is not declared there."
@@ -154,7 +185,8 @@ def _plan() -> Iterator[str]:
 
 def _languages() -> Iterator[str]:
     """Every text in one language has its twin in the other."""
-    for name in ("dictionary", "indices", "models", "tables", "figures", "phrases", "plan", "site", "codebook"):
+    printed = ("tables", "figures", "phrases", "plan", "site", "codebook")
+    for name in ("dictionary", "industries", "indices", "models", *printed):
         yield from _one_language(specs.parsed(name), f"{name}.yaml")
 
 

@@ -83,28 +83,62 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Industry:
+    """One industry, group of industries or input: the sectors of the input–output table that make it up."""
+
+    id: str
+    zh: str
+    en: str
+    sectors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Industries:
+    """All of ``industries.yaml``: who is exposed, to which inputs, and what the coefficients are called."""
+
+    industries: dict[str, Industry]
+    employment: dict[str, Industry]
+    inputs: dict[str, Industry]
+    coefficients: dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
 class Sample:
-    """The years an equation is estimated on: listed, or those in which enough provinces have the outcome."""
+    """The rows an equation is estimated on.
+
+    Years: listed, or those from ``first`` (to ``last``) in which at least ``minimum_units`` provinces have the outcome.
+    Provinces: all, without those (provinces or hubs) under ``without``; ``controls`` keeps the control provinces alone.
+    """
 
     id: str
     zh: str
     en: str
     years: tuple[int, ...] = ()
     first: int | None = None
+    last: int | None = None
     minimum_units: int | None = None
     announcement: bool = True
+    without: tuple[str, ...] = ()
+    controls: bool = False
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """A group of provinces (all hubs, or those of one role) × the years that count as treated."""
+    """A group of provinces × the years that count as treated.
+
+    ``group``: "hub", a role, or a unit-constant column of the rows (a programme, an exposure). ``first``: the first
+    treated year, or the key of ``params.yaml`` that holds it. ``moderator``: a column whose province mean over
+    ``moderator_years``, standardised, multiplies the treatment.
+    """
 
     id: str
     zh: str
     en: str
     group: str = "hub"
-    first: str | None = None
+    first: str | int | None = None
     only: int | None = None
+    moderator: str | None = None
+    moderator_years: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +153,13 @@ class Adjustment:
     en: str
     by_time: tuple[str, ...] = ()
     by_time_years: tuple[int, ...] = ()
+    years_of: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of variables averaged over other years
+
+    def windows(self) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+        """Return the variables by the years they are averaged over."""
+        common = tuple(name for name in self.by_time if name not in self.years_of)
+        own = [((name,), tuple(self.years_of[name])) for name in self.by_time if name in self.years_of]
+        return [*([(common, self.by_time_years)] if common else []), *own]
 
 
 @dataclass(frozen=True)
@@ -135,6 +176,21 @@ class Model:
     tests: tuple[str, ...]
     data: str = "corrected"
     overlap: tuple[str, ...] = ()
+    without: str = ""
+    moderated: tuple[str, ...] = ()  # treatments with a moderator, which has a coefficient in every period
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shock:
+    """A staggered programme: ``cohort``, the column of ``units`` with its first year, over the years listed."""
+
+    id: str
+    zh: str
+    en: str
+    cohort: str
+    years: tuple[int, ...]
+    outcomes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -142,10 +198,14 @@ class Models:
     """All of ``models.yaml``, its stanzas expanded over outcomes and adjustments."""
 
     descriptives: dict[str, Any]
+    attributes: dict[str, dict[str, str]]
     samples: dict[str, Sample]
     treatments: dict[str, Treatment]
     adjustments: dict[str, Adjustment]
     specifications: tuple[Model, ...] = field(default=())
+    shocks: tuple[Shock, ...] = field(default=())
+    families: dict[str, dict[str, Any]] = field(default_factory=dict)
+    balancing: dict[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -225,6 +285,17 @@ def indices() -> dict[str, Index]:
     return out
 
 
+def industries() -> Industries:
+    """Return industries, groups of employment and digital inputs with the input–output sectors that make them up."""
+    path = "specs/industries.yaml"
+    raw = _parse(path)
+
+    def records(name: str) -> dict[str, Industry]:
+        return {k: _record(Industry, path, f"{name}.{k}", v, id=k) for k, v in raw[name].items()}
+
+    return Industries(records("industries"), records("employment"), records("inputs"), raw["coefficients"])
+
+
 def models() -> Models:
     """Return samples, treatments, adjustments and the expanded specifications."""
     path = "specs/models.yaml"
@@ -232,34 +303,55 @@ def models() -> Models:
     samples = {k: _record(Sample, path, k, v, id=k) for k, v in raw["samples"].items()}
     treatments = {k: _record(Treatment, path, k, v, id=k) for k, v in raw["treatments"].items()}
     adjustments = {k: _record(Adjustment, path, k, v, id=k) for k, v in raw["adjustments"].items()}
+    shocks = tuple(_record(Shock, path, f"shocks.{k}", v, id=k) for k, v in raw["shocks"].items())
     expanded = []
     for name, stanza in raw["models"].items():
-        for outcome in stanza["outcomes"]:
-            for adjustment in stanza["adjustments"]:
-                try:
-                    chosen, sample = adjustments[adjustment], samples[stanza["sample"]]
-                except KeyError as error:
-                    raise SpecError(f"{path}: models.{name} names {error}, which is not declared there.") from error
-                expanded.append(
-                    Model(
-                        spec_id=f"{name}.{outcome}.{adjustment}",
-                        model=name,
-                        estimator=stanza["estimator"],
-                        outcome=outcome,
-                        treatments=tuple(stanza["treatments"]),
-                        adjustment=chosen,
-                        sample=sample,
-                        tests=_tests(stanza["tests"], adjustment),
-                        data=stanza.get("data", "corrected"),
-                        overlap=tuple(stanza.get("overlap", {}).get(outcome, ())),
-                    )
+        try:
+            cells = [
+                (outcome, adjustments[adjustment], samples[stanza["sample"]])
+                for outcome in stanza["outcomes"]
+                for adjustment in stanza["adjustments"]
+            ]
+        except KeyError as error:
+            raise SpecError(f"{path}: models.{name} names {error}, which is not declared there.") from error
+        for without in stanza.get("leave_out", [""]):
+            model = f"{name}_{without}" if without else name
+            expanded += [
+                Model(
+                    spec_id=f"{model}.{outcome}.{adjustment.id}",
+                    model=model,
+                    estimator=stanza["estimator"],
+                    outcome=outcome,
+                    treatments=tuple(stanza["treatments"]),
+                    adjustment=adjustment,
+                    sample=sample,
+                    tests=_tests(stanza["tests"], outcome, adjustment.id),
+                    data=stanza.get("data", "corrected"),
+                    overlap=tuple(stanza.get("overlap", {}).get(outcome, ())),
+                    without=without,
+                    moderated=tuple(t for t in stanza["treatments"] if t in treatments and treatments[t].moderator),
+                    options=stanza.get("options", {}),
                 )
-    return Models(raw["descriptives"], samples, treatments, adjustments, tuple(expanded))
+                for outcome, adjustment, sample in cells
+            ]
+    return Models(
+        raw["descriptives"],
+        raw["attributes"],
+        samples,
+        treatments,
+        adjustments,
+        tuple(expanded),
+        shocks,
+        raw["families"],
+        raw["balancing"],
+    )
 
 
-def _tests(declared: list[str] | dict[str, list[str]], adjustment: str) -> tuple[str, ...]:
-    """Return the tests of one adjustment: a list serves all, a mapping names them by adjustment."""
-    return tuple(declared.get(adjustment, ()) if isinstance(declared, dict) else declared)
+def _tests(declared: list[str] | dict[str, list[str]], outcome: str, adjustment: str) -> tuple[str, ...]:
+    """Return the tests of one equation: a list serves all; a mapping names them by equation, else by adjustment."""
+    if isinstance(declared, list):
+        return tuple(declared)
+    return tuple(declared.get(f"{outcome}.{adjustment}", declared.get(adjustment, ())))
 
 
 def tables() -> dict[str, Any]:

@@ -84,7 +84,11 @@ TABLES = {
     "industries": Table("data/panel/industries.parquet", ("province_code", "industry", "year")),
     "units": Table("data/panel/units.parquet", ("province_code",)),
     "links": Table("data/panel/links.parquet", ("kind", "source", "target")),
+    "input_output": Table("data/panel/input_output.parquet", ("year", "origin", "supplier", "user")),
+    "exposures": Table("data/panel/exposures.parquet", ("industry",)),
+    "exposures_employment": Table("data/panel/exposures_employment.parquet", ("industry",)),
     "indices": Table("data/panel/indices.parquet", ("province_code", "year")),
+    "index_variants": Table("data/panel/index_variants.parquet", ("province_code", "year")),
 } | {name: Table(f"results/estimates/{name}.parquet", key, OPTIONAL, csv=True) for name, key in PARTS.items()}
 HASHES = "data/panel/hashes.json"
 
@@ -98,10 +102,10 @@ VARIANTS = {
 }
 
 
-def load_rows(data: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return panel, indices and units; ``data`` is one of ``VARIANTS``."""
+def load_rows(data: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return panel, indices, units and links; ``data`` is one of ``VARIANTS``."""
     suffix = VARIANTS[data]
-    return load(f"panel{suffix}"), load(f"indices{suffix}"), load("units")
+    return load(f"panel{suffix}"), load(f"indices{suffix}"), load("units"), load("links")
 
 
 def part(stage: str, name: str) -> Table:

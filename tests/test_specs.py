@@ -58,6 +58,21 @@ def test_all_inconsistencies_are_named_at_once(edit):
         assert part in text
 
 
+def test_a_sector_in_two_industries_is_named(edit):
+    declared = edit("industries")
+    declared["industries"]["finance"]["sectors"].append("房地产")
+    declared["inputs"]["it"]["sectors"] = ["软件"]
+    declared["industries"]["fishery"] = declared["industries"].pop("agriculture")
+    with pytest.raises(SpecError) as caught:
+        spec_checks.check()
+    for part in (
+        "industries.yaml: 房地产 stands in finance and again in real_estate",
+        "industries.yaml: it names 软件, which is in no industry",
+        "industries.yaml: fishery has no value added va_fishery_census5",
+    ):
+        assert part in str(caught.value)
+
+
 def test_one_language_alone_is_named(edit):
     del edit("phrases")["notes"]["zh"]
     with pytest.raises(SpecError, match=r"phrases.yaml: notes has en alone"):

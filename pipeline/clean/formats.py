@@ -43,6 +43,9 @@ COMPUTE_FACTS = (
     _text("place_code place_zh date measure") | {"value": "float"} | _text("unit title publisher status note")
 )
 
+NATIONAL_TABLE = {"year": "int"} | _text("row origin column") | {"value": "float"}
+NATIONAL_CODES = _text("code kind name_zh name_en")
+
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows as dicts by column name."""

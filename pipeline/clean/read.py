@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def _decode(content: bytes, name: str) -> str:
         raise FormatError(f"{name} is encoded in GBK, expected UTF-8: save it as UTF-8.") from error
 
 
-def table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+def table(path: Path, columns: dict[str, str], *, called: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Read one CSV file (or .csv.gz) with declared columns.
 
     Parameters
@@ -83,6 +84,8 @@ def table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     columns : dict of str
         Column name to ``"text"``, ``"int"``, ``"float"``, or ``"float?"`` where a blank is a missing value; all are
         required and no other is allowed.
+    called : mapping of str, optional
+        What a column is called from here on, by its name in the file.
 
     Returns
     -------
@@ -116,6 +119,7 @@ def table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
             frame = frame.assign(**{column: _numbers(frame[column], kind, rows, problems)})
     if problems:
         raise FormatError("\n".join([f"{name} has values that are not numbers:", *problems]))
+    frame = frame.rename(columns=dict(called or {}))
     frame.insert(0, "file", name)
     frame.insert(1, "row", rows)
     return frame

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pipeline import specs, stage, store
-from pipeline.clean import corrections, derive, formats, panel, read, registry, units, validate, validate_registry
+from pipeline.clean import (
+    corrections,
+    derive,
+    formats,
+    input_output,
+    panel,
+    read,
+    registry,
+    units,
+    validate,
+    validate_registry,
+)
 
 
 def main() -> None:
-    """Read, validate, correct, derive; save panel, industries, units, links and the registry views."""
+    """Read, validate, correct, derive; save panel, industries, units, links, input–output table and registry views."""
     raw = store.ROOT / "data" / "raw"
     geography, policy = raw / "geography", raw / "policy"
     provinces = read.table(geography / "provinces.csv", formats.PROVINCES)
@@ -20,6 +31,10 @@ def main() -> None:
     programmes = read.table(policy / "programmes.csv", formats.PROGRAMMES)
     broadband = read.table(policy / "broadband_china.csv", formats.BROADBAND)
     facts = read.table(policy / "compute_facts.csv", formats.COMPUTE_FACTS)
+    flows = input_output.national(
+        read.table(raw / "io" / "national_2017.csv", formats.NATIONAL_TABLE, called=input_output.CALLED),
+        read.table(raw / "io" / "national_sectors.csv", formats.NATIONAL_CODES),
+    )
     validate_registry.geography(provinces, adjacency, prefectures)
     validate_registry.policy(provinces, prefectures, hubs, clusters, programmes, broadband, facts)
 
@@ -37,8 +52,9 @@ def main() -> None:
         store.save(f"panel_{variant}", derive.add(older, derived), raw=names)
     store.save("panel_uncorrected", derive.add(panel.wide(figures, list(names), codes), derived), raw=names)
     store.save("industries", panel.industries(frame), raw=("value_added",))
-    store.save("units", units.units(provinces, hubs, clusters, prefectures), raw=("longitude", "latitude"))
+    store.save("units", units.units(provinces, hubs, clusters, prefectures, programmes), raw=("longitude", "latitude"))
     store.save("links", units.links(adjacency, hubs, clusters))
+    store.save("input_output", flows, raw=("value",))
     views = registry.views(hubs, clusters, provinces, timeline, published)
     store.save(store.part("clean", "values"), views)
 

@@ -8,27 +8,37 @@ from pipeline.clean.formats import codes, records
 
 
 def units(
-    provinces: pd.DataFrame, hubs: pd.DataFrame, clusters: pd.DataFrame, prefectures: pd.DataFrame
+    provinces: pd.DataFrame,
+    hubs: pd.DataFrame,
+    clusters: pd.DataFrame,
+    prefectures: pd.DataFrame,
+    programmes: pd.DataFrame,
 ) -> pd.DataFrame:
     """Describe each province by its place in the layout.
 
     Parameters
     ----------
-    provinces, hubs, clusters, prefectures : DataFrame
+    provinces, hubs, clusters, prefectures, programmes : DataFrame
         The raw registries.
 
     Returns
     -------
     DataFrame
-        One row a province: ``province_code, name_zh, name_en, region, hub, cluster, role, host, longitude, latitude``.
+        One row a province: ``province_code, name_zh, name_en, region, hub, cluster, role, host, longitude, latitude,
+        bigdata_zone, ai_zone``.
         ``hub`` and ``role`` are empty for controls; ``cluster`` is the hub, or the province itself for a control: the
-        cluster of assignment and of standard errors. ``host``: a data-centre cluster lies in the province.
+        cluster of assignment and of standard errors. ``host``: a data-centre cluster lies in the province. Last two:
+        the year of the province's first big-data zone and AI pilot zone, missing without one.
     """
     hub_of = {code: hub["hub_id"] for hub in records(hubs) for code in codes(hub["province_codes"])}
     role_of = dict(zip(hubs["hub_id"], hubs["role"], strict=True))
     province_of = dict(zip(prefectures["prefecture_code"], prefectures["province_code"], strict=True))
     hosts = {province_of[code] for text in clusters["host_codes"] for code in codes(text)}
     hub = provinces["province_code"].map(hub_of).fillna("")
+    place = programmes["unit_code"]
+    year = pd.to_numeric(programmes["year"].where(programmes["year"] != ""))
+    first = programmes.assign(province_code=place.map(province_of).fillna(place), year=year.astype("Int64"))
+    year_of = first.groupby(["programme", "province_code"])["year"].min()
     return pd.DataFrame(
         {
             "province_code": provinces["province_code"],
@@ -41,6 +51,8 @@ def units(
             "host": provinces["province_code"].isin(hosts),
             "longitude": provinces["longitude"],
             "latitude": provinces["latitude"],
+            "bigdata_zone": provinces["province_code"].map(year_of["bigdata_zone"]).astype("Int64"),
+            "ai_zone": provinces["province_code"].map(year_of["ai_pilot_zone"]).astype("Int64"),
         }
     )
 

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 from math import comb, prod
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.econometrics.design import Codes, Floats, Ints, listed, to_float
+from pipeline.econometrics.design import Codes, Floats, Ints, check_columns, encode, listed, to_float
 from pipeline.errors import EstimationError
 
 Labels = NDArray[np.uint8]
 CHUNK = 4096
+MOST = 20_000_000  # assignments beyond this are not enumerated
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which assignments a test evaluates.
+
+    Attributes
+    ----------
+    chunks : iterable of (ndarray of uint8, sequence of ndarray of int), or None
+        Labels (G, c), and the members (k, c) of groups that are one cluster there; None if they are too many to list.
+    total : int
+    exact : bool
+        They are all there are, the observed one included.
+    recipe : str
+        Equal for plans that give the same assignments in the same order.
+    sets : sequence of ndarray of int, (k, 1)
+        The members of the clusters as observed.
+    permutations : Permutations or None
+        Behind the chunks, if they are that.
+    notes : dict of str
+        Text for ``meta``.
+    """
+
+    chunks: Iterable[tuple[Labels, Sequence[Ints]]] | None
+    total: int
+    exact: bool
+    recipe: str
+    sets: Sequence[Ints] = ()
+    permutations: Permutations | None = None
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,3 +190,58 @@ def given(assignment: pd.DataFrame, groups: Codes) -> Labels:
     if not np.isin(values, (0, 1)).all():
         raise EstimationError("assignment holds values other than 0 and 1")
     return values.astype(np.uint8)
+
+
+def planned_permutations(permutations: Permutations, names: list[object], draws: int | None, seed: int) -> Plan:
+    """Every permutation where they are no more than ``draws``, or a random sample of them.
+
+    Parameters
+    ----------
+    permutations : Permutations
+    names : list
+        Of the groups.
+    draws : int or None
+    seed : int
+    """
+    if draws is not None and draws < 1:
+        raise EstimationError(f"draws must be positive or None, not {draws}")
+    total, positions = permutations.total, [s.tolist() for s in permutations.strata]
+    sampled = draws is not None and total > draws
+    number = int(draws or 0) if sampled else total
+    recipe = fingerprint(names, permutations.labels.tolist(), positions, number, seed if sampled else "all")
+    if number > MOST and not sampled:
+        return Plan(None, total, True, recipe, permutations=permutations)
+    chunks = permutations.sample(number, seed) if sampled else permutations.every()
+    return Plan(((labels, ()) for labels in chunks), number, not sampled, recipe, permutations=permutations)
+
+
+def planned_from_frame(assignment: pd.DataFrame, paths: Paths, groups: Codes) -> Plan:
+    """The assignments of a frame; they are the whole set if the observed one is among them."""
+    if len(paths.table) != 2:
+        raise EstimationError(f"an assignment frame needs one treated path, the panel has {len(paths.table) - 1}")
+    table = given(assignment, groups)
+    treated = int(np.argmax(np.abs(paths.table).sum(axis=1)))  # path 0 is the frequent one, not the untreated one
+    labels = table if treated == 1 else 1 - table
+    total = labels.shape[1]
+    chunks = ((labels[:, start : start + CHUNK], ()) for start in range(0, total, CHUNK))
+    exact = bool((labels == paths.labels[:, None]).all(axis=0).any())
+    return Plan(chunks, total, exact, fingerprint(groups.labels, paths.labels.tolist(), labels.tobytes()))
+
+
+def fingerprint(*parts: object) -> str:
+    """Sixteen hexadecimal digits that stand for the parts."""
+    return sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def strata_positions(panel: pd.DataFrame, by: str, rows: Ints, groups: Codes, strata: str | None) -> list[Ints]:
+    """Positions of the groups of each stratum in the rows used; without strata all are one."""
+    if strata is None:
+        return [np.arange(groups.n)]
+    check_columns(panel, [strata])
+    codes = encode(panel[strata].iloc[rows])
+    pairs = np.unique(np.column_stack([groups.ids, codes.ids]), axis=0)
+    repeated = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
+    if len(repeated) or (codes.ids < 0).any():
+        names = listed([groups.labels[g] for g in repeated]) or "some groups"
+        raise EstimationError(f"strata {strata!r} must be known and constant within {by}; not so in {names}")
+    return [np.flatnonzero(pairs[:, 1] == s) for s in range(codes.n)]

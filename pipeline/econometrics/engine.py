@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.econometrics.design import Codes, Design, Floats
 from pipeline.econometrics.fit import Fit
-from pipeline.errors import EstimationError
+from pipeline.errors import CollinearityError, EstimationError
 
 AGREE = 1e-7  # largest difference from the own residuals, in units of a coefficient's scale
 
@@ -20,19 +20,25 @@ def linearmodels_coefficients(fit: Fit) -> tuple[Floats, str]:
 
     Raises
     ------
+    CollinearityError
+        linearmodels refuses the columns; names them.
     EstimationError
         The result differs from the residuals of :mod:`pipeline.econometrics.fit`: a sign of near collinearity.
     """
     design = fit.design
     index = pd.MultiIndex.from_arrays([design.unit.ids, design.time.ids], names=["unit", "time"])
     columns = np.hstack([design.X, fit.slopes])
+    columns = columns - columns[0]  # a constant is always absorbed: no slope moves, equal leading digits cancel exactly
     exog = pd.DataFrame(columns, index=index, columns=[f"x{j}" for j in range(columns.shape[1])])
-    y = pd.DataFrame({"y": design.y}, index=index)
+    y = pd.DataFrame({"y": design.y - design.y[0]}, index=index)
     weights = None if design.weights is None else pd.DataFrame({"w": design.weights}, index=index)
-    if len(design.effects) <= 2:
-        params, name = _panel_ols(design, y, exog, weights), "linearmodels PanelOLS"
-    else:
-        params, name = _absorbing(design, y, exog, weights), "linearmodels AbsorbingLS"
+    two = len(design.effects) <= 2
+    name = "linearmodels PanelOLS" if two else "linearmodels AbsorbingLS"
+    try:
+        params = (_panel_ols if two else _absorbing)(design, y, exog, weights)
+    except ValueError as error:
+        names = ", ".join((*design.terms, *design.by_time))
+        raise CollinearityError(f"{names}: too close to combinations of one another for {name} ({error})") from error
     shown = params[exog.columns].to_numpy(dtype=np.float64)[: design.X.shape[1]]
     scale = np.sqrt(np.diag(fit.inverse)) * np.linalg.norm(fit.y)
     apart = np.abs(shown - fit.coefficients) > AGREE * scale

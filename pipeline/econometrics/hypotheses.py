@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import fdtrc
+from scipy.special import chdtrc, fdtrc
 
 from pipeline.econometrics.design import Floats
 from pipeline.econometrics.results import Estimate, TestResult
@@ -28,7 +28,8 @@ def wald(estimate: Estimate, restrictions: str | Sequence[str | int] | ArrayLike
     Returns
     -------
     TestResult
-        ``statistic`` F, ``df`` (q, df of the t tests: G – 1 with clusters, else N – k).
+        ``statistic`` F, ``df`` (q, df of the t tests: G – 1 with clusters, else N – k; infinite for estimators with
+        normal intervals, where q·F is χ²(q)).
 
     Raises
     ------
@@ -54,7 +55,7 @@ def wald(estimate: Estimate, restrictions: str | Sequence[str | int] | ArrayLike
     f = float((gap / scale) @ np.linalg.solve(middle / np.outer(scale, scale), gap / scale)) / q
     return TestResult(
         statistic=f,
-        p_value=float(fdtrc(q, df[0], f)),
+        p_value=float(fdtrc(q, df[0], f) if np.isfinite(df[0]) else chdtrc(q, q * f)),
         df=(float(q), float(df[0])),
         estimate=float(gap[0]) if q == 1 else None,
         meta={"test": "Wald/q against F", "covariance": estimate.meta.get("covariance", "")},

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from pipeline.econometrics.assignments import Labels, Paths, Permutations, given, observed_paths
+from pipeline.econometrics.assignments import (
+    MOST,
+    Labels,
+    Paths,
+    Permutations,
+    Plan,
+    observed_paths,
+    planned_from_frame,
+    planned_permutations,
+    strata_positions,
+)
+from pipeline.econometrics.contiguity import planned_constellations
+from pipeline.econometrics.counting import LinearCount, linear_count
 from pipeline.econometrics.covariance import crv1_factor
-from pipeline.econometrics.design import Codes, Design, Effects, Floats, build, check_columns, encode, listed
-from pipeline.econometrics.fit import Fit, fit, partial_out_controls
+from pipeline.econometrics.design import Codes, Effects, Floats, Ints, build, check_columns, encode, to_float
+from pipeline.econometrics.fit import Fit, fit
+from pipeline.econometrics.inversion import conclude
 from pipeline.econometrics.results import TestResult
-from pipeline.econometrics.studentised import Moments, RegressionKernel, WelchKernel
+from pipeline.econometrics.studentised import Moments, RegressionKernel, regression_kernel, welch_kernel
 from pipeline.errors import EstimationError
 
 STATISTICS = ("coefficient", "t", "welch")
-MOST = 20_000_000  # assignments beyond this are not enumerated
+Evaluate = Callable[[Labels, Sequence[Ints]], Moments]
 
 
 def randomization_test(
@@ -31,6 +44,7 @@ def randomization_test(
     statistic: str = "t",
     draws: int | None = 9999,
     strata: str | None = None,
+    graph: pd.DataFrame | None = None,
     controls: Sequence[str] = (),
     by_time: Sequence[str] = (),
     effects: Effects = None,
@@ -39,6 +53,7 @@ def randomization_test(
     interval: bool = False,
     level: float = 0.95,
     weights: str | None = None,
+    exposure: str | None = None,
 ) -> TestResult:
     """Permute who is treated, keep when, and estimate the regression again under every assignment.
 
@@ -60,9 +75,17 @@ def randomization_test(
         "welch": difference in mean changes (periods in which the two paths differ, less the others) between treated and
         untreated groups, over Welch's standard error; without controls, by_time or weights.
     draws : int or None
-        Random permutations; where all distinct assignments are no more than that, they are enumerated. None enumerates.
+        Random permutations; where all distinct assignments are no more than that, they are enumerated. None enumerates;
+        a "coefficient" whose assignments are too many for that is counted exactly, without a ``distribution``, where
+        all assignments leave the treatment the same residual sum of squares (balanced, nothing but fixed effects).
     strata : str, optional
         Column constant within groups; permutations stay within its values.
+    graph : DataFrame, optional
+        Neighbourhoods of the units: edges in columns ``source`` and ``target``, or a square 0/1 table indexed by unit
+        both ways. Treated clusters of k > 1 units are redrawn as connected sets of k units, uniformly from all there
+        are, all of them again until they are disjoint; treated clusters of one unit are then drawn from the units left.
+        The partition moves with the draw: in the "t" each drawn set is one cluster of the CRV1 and every other unit one
+        of its own, also as observed (an untreated cluster of several units is not kept together).
     seed : int
     null : float
     interval : bool
@@ -70,28 +93,35 @@ def randomization_test(
         Outward from there in steps of a quarter standard error, the first τ with p ≤ 1 – level, refined by bisection to
         1e-9 standard errors; infinite if there is none within 10,000.
     level : float
+    exposure : str, optional
+        The regressor is ``treatment`` × this column, which stays with its rows while the treatment is permuted (a
+        triple difference). :func:`permute_exposures` does the reverse.
 
     Returns
     -------
     TestResult
         Exact: ``p_value`` = share of assignments, the observed one included, with |t*| ≥ |t|, ties counted. Random:
         (1 + count)/(1 + draws). An assignment whose treatment the other columns absorb counts as extreme, is NaN in
-        ``distribution``, and ``meta["not_estimable"]`` has their number.
+        ``distribution``, and ``meta["not_estimable"]`` has their number. ``meta["assignments"]`` is the same text for
+        tests whose draws are the same, draw by draw.
 
     Raises
     ------
     EstimationError
-        Paths that differ within a group, too many assignments to enumerate, strata that change within a group, and as
-        in :func:`two_way_fe`.
+        Paths that differ within a group, too many assignments to enumerate, strata that change within a group, a
+        treated cluster that is not connected on the graph, and as in :func:`two_way_fe`.
     """
     if statistic not in STATISTICS:
         raise EstimationError(f"statistic {statistic!r} is not one of {', '.join(STATISTICS)}")
-    if statistic == "welch" and (controls or by_time or weights):
-        raise EstimationError("welch compares unadjusted mean changes: it takes no controls, by_time or weights")
+    if statistic == "welch" and (controls or by_time or weights or exposure or graph is not None):
+        raise EstimationError("welch compares unadjusted mean changes: it takes no controls, by_time, weights or graph")
+    if graph is not None and (cluster is None or strata or assignment is not None):
+        raise EstimationError("graph needs a cluster column, and neither strata nor an assignment")
+    frame, regressor = (panel, treatment) if exposure is None else with_product(panel, treatment, exposure)
     design = build(
-        panel,
+        frame,
         outcome,
-        [treatment],
+        [regressor],
         unit=unit,
         time=time,
         controls=controls,
@@ -100,168 +130,82 @@ def randomization_test(
         weights=weights,
         cluster=unit if cluster is None else cluster,
     )
-    by = unit if cluster is None or (assignment is not None and _is_by_unit(assignment, design)) else cluster
+    by_unit = graph is not None or (assignment is not None and set(assignment.columns) == set(design.unit.labels))
+    by = unit if by_unit or cluster is None else cluster
     groups = encode(panel[by].iloc[design.rows])
     paths = observed_paths(panel, treatment, by, time, groups, design.time)
+    if graph is not None and cluster is not None:
+        clusters = design.clusters[cluster]
+        observed_paths(panel, treatment, cluster, time, clusters, design.time)  # refuses two paths in one cluster
+        plan = planned_constellations(graph, paths, groups, clusters, draws, seed)
+    elif assignment is not None:
+        plan = planned_from_frame(assignment, paths, groups)
+    else:
+        permutations = Permutations(paths.labels, strata_positions(panel, by, design.rows, groups, strata))
+        plan = planned_permutations(permutations, groups.labels, draws, seed)
     fitted = fit(design)
-    kernel, vectors = (
-        (_welch(design, groups, paths), _indicators(paths, constant=False))
-        if statistic == "welch"
-        else _regression(fitted, groups, paths, studentise=statistic == "t", robust=cluster is None)
-    )
-    chunks, total, exact = _assignments(panel, by, design, groups, paths, assignment, strata, draws, seed)
-    observed = kernel.moments(vectors(paths.labels[:, None]))
-    moments = Moments.joined([kernel.moments(vectors(chunk)) for chunk in chunks])
-    if assignment is not None and not exact:
-        exact = bool((given(assignment, groups) == paths.labels[:, None]).all(axis=0).any())
-
-    def p_value(tau: float) -> float:
-        count = moments.extreme(observed, tau)
-        return count / total if exact else (1 + count) / (1 + total)
-
-    estimate = float(observed.b[0] / observed.slope[0])
-    return TestResult(
-        statistic=float(observed.statistics(null)[0]),
-        p_value=p_value(null),
-        estimate=estimate,
-        ci=_invert(p_value, estimate, _scale(observed, moments, statistic), 1 - level) if interval else None,
-        draws=total,
-        exact=exact,
-        distribution=moments.statistics(null),
+    dose = None if exposure is None else to_float(panel, exposure)[design.rows]
+    evaluate, kernel = _evaluator(statistic, fitted, groups, paths, cluster, plan, dose)
+    observed = evaluate(paths.labels[:, None], plan.sets)
+    return conclude(
+        observed,
+        _counted(kernel, paths, plan)
+        if plan.chunks is None
+        else Moments.joined([evaluate(labels, sets) for labels, sets in plan.chunks]),
+        plan.total,
+        exact=plan.exact,
+        studentised=statistic != "coefficient",
+        null=null,
+        interval=interval,
+        level=level,
         meta={
             "test": f"randomisation of {by}, {statistic}",
-            "null": repr(float(null)),
-            "level": repr(level),
-            "not_estimable": str(int(np.isnan(moments.b).sum())),
+            "assignments": plan.recipe,
+            **plan.notes,
             **design.left_out,
         },
     )
 
 
-def _is_by_unit(assignment: pd.DataFrame, design: Design) -> bool:
-    return set(assignment.columns) == set(design.unit.labels)
+def with_product(panel: pd.DataFrame, treatment: str, exposure: str) -> tuple[pd.DataFrame, str]:
+    """Return the panel with a column treatment × exposure, and its name; the panel itself is not touched."""
+    check_columns(panel, [treatment, exposure])
+    name = f"{treatment}×{exposure}"
+    return panel.assign(**{name: to_float(panel, treatment) * to_float(panel, exposure)}), name
 
 
-def _indicators(paths: Paths, *, constant: bool) -> Callable[[Labels], Floats]:
-    """From labels (G, A) to assignment vectors: a constant if asked, then one row per (path > 0, group)."""
-
-    def vectors(labels: Labels) -> Floats:
-        parts = [np.ones((1, labels.shape[1]))] if constant else []
-        parts += [(labels == c).astype(np.float64) for c in range(1, len(paths.table))]
-        return np.concatenate(parts)
-
-    return vectors
-
-
-def _regression(
-    fitted: Fit, groups: Codes, paths: Paths, *, studentise: bool, robust: bool
-) -> tuple[RegressionKernel, Callable[[Labels], Floats]]:
-    """Residualise outcome, observed treatment and one column per (path, group) once."""
+def _evaluator(
+    statistic: str, fitted: Fit, groups: Codes, paths: Paths, cluster: str | None, plan: Plan, dose: Floats | None
+) -> tuple[Evaluate, RegressionKernel | None]:
+    """From labels (G, A), and the sets that are one cluster in each, to moments; also the kernel of a regression."""
     design = fitted.design
-    residual = partial_out_controls(fitted).residual
-    base = paths.table[0][design.time.ids]
-    member = groups.ids[:, None] == np.arange(groups.n)
-    raw = np.hstack([member * (path[design.time.ids] - base)[:, None] for path in paths.table[1:]])
-    columns, common = residual(raw), residual(base)
-    constant = bool(np.linalg.norm(common) > 1e-9 * np.linalg.norm(raw))
-    if constant:
-        columns = np.column_stack([common, columns])
-    whole = Codes(np.zeros(design.n, dtype=np.intp), [0])
-    clusters, factor = whole, 1.0
-    if studentise and robust:
+    if statistic == "welch":
+        welch = welch_kernel(design, groups, paths)
+        return lambda labels, _: welch.moments((labels == 1).astype(np.float64)), None
+    clusters: Codes | None = None
+    factor = 1.0
+    if statistic == "t" and cluster is None:
         clusters = Codes(np.arange(design.n), list(range(design.n)))
         factor = design.n / (design.n - fitted.k_all)
-    elif studentise:
-        clusters = next(iter(design.clusters.values()))
-        factor = crv1_factor(fitted, clusters.n)
-    floor = 1e-16 * float(np.sum(raw * raw))
-    y, d = residual(design.y), residual(design.X[:, 0])
-    kernel = RegressionKernel.of(columns, y, d, clusters, factor, floor, studentise=studentise)
-    return kernel, _indicators(paths, constant=constant)
+    elif statistic == "t":
+        named = next(iter(design.clusters.values()))
+        clusters, factor = groups if plan.sets else named, crv1_factor(fitted, named.n)
+    kernel, vectors = regression_kernel(fitted, groups, paths, clusters=clusters, factor=factor, dose=dose)
+
+    def evaluate(labels: Labels, sets: Sequence[Ints]) -> Moments:
+        return kernel.moments(vectors(labels), sets if statistic == "t" else ())
+
+    return evaluate, kernel
 
 
-def _welch(design: Design, groups: Codes, paths: Paths) -> WelchKernel:
-    """Mean change by group: periods in which the treated path differs from the other, less the rest."""
-    if len(paths.table) != 2:
-        raise EstimationError(f"welch compares two paths, not {len(paths.table)}")
-    after = (paths.table[1] != paths.table[0])[design.time.ids]
-
-    def change(column: Floats) -> Floats:
-        units = np.unique(design.unit.ids, return_index=True)[1]
-        means = [
-            np.bincount(design.unit.ids, weights=column * part) / np.bincount(design.unit.ids, weights=part)
-            for part in (after, ~after)
-        ]
-        of = groups.ids[units]
-        return np.asarray(np.bincount(of, weights=means[0] - means[1]) / np.bincount(of))
-
-    return WelchKernel(change(design.y), change(design.X[:, 0]))
-
-
-def _assignments(
-    panel: pd.DataFrame,
-    by: str,
-    design: Design,
-    groups: Codes,
-    paths: Paths,
-    assignment: pd.DataFrame | None,
-    strata: str | None,
-    draws: int | None,
-    seed: int,
-) -> tuple[Iterable[Labels], int, bool]:
-    """Chunks of assignments, their number, and whether they are all there are."""
-    if assignment is not None:
-        if len(paths.table) != 2:
-            raise EstimationError(f"an assignment frame needs one treated path, the panel has {len(paths.table) - 1}")
-        table = given(assignment, groups)
-        treated = int(np.argmax(np.abs(paths.table).sum(axis=1)))  # path 0 is the frequent one, not the untreated one
-        labels = table if treated == 1 else 1 - table
-        return np.array_split(labels, max(1, labels.shape[1] // 4096), axis=1), labels.shape[1], False
-    permutations = Permutations(paths.labels, _strata(panel, by, design, groups, strata))
-    total = permutations.total
-    if draws is not None and draws < 1:
-        raise EstimationError(f"draws must be positive or None, not {draws}")
-    if draws is not None and total > draws:
-        return permutations.sample(draws, seed), draws, False
-    if total > MOST:
-        raise EstimationError(
-            f"{total:,} assignments are too many to enumerate (limit {MOST:,}); give a number of draws"
-        )
-    return permutations.every(), total, True
-
-
-def _strata(panel: pd.DataFrame, by: str, design: Design, groups: Codes, strata: str | None) -> list[np.ndarray]:
-    if strata is None:
-        return [np.arange(groups.n)]
-    check_columns(panel, [strata])
-    codes = encode(panel[strata].iloc[design.rows])
-    pairs = np.unique(np.column_stack([groups.ids, codes.ids]), axis=0)
-    repeated = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
-    if len(repeated) or (codes.ids < 0).any():
-        names = listed([groups.labels[g] for g in repeated]) or "some groups"
-        raise EstimationError(f"strata {strata!r} must be known and constant within {by}; not so in {names}")
-    return [np.flatnonzero(pairs[:, 1] == s) for s in range(codes.n)]
-
-
-def _scale(observed: Moments, moments: Moments, statistic: str) -> float:
-    """Return the unit of the outward scan: the observed standard error, or the spread of the coefficients."""
-    if statistic == "coefficient":
-        return float(np.nanstd(moments.b))
-    return float(np.sqrt(observed.v0[0]))
-
-
-def _invert(p_value: Callable[[float], float], estimate: float, scale: float, alpha: float) -> tuple[float, float]:
-    def end(sign: float) -> float:
-        inside, step = 0.0, 0.25
-        while p_value(estimate + sign * (inside + step) * scale) > alpha:
-            inside += step
-            step = step if inside < 10 else inside
-            if inside > 10_000:
-                return sign * float("inf")
-        low, high = inside, inside + step
-        while high - low > 1e-9:
-            middle = (low + high) / 2
-            low, high = (middle, high) if p_value(estimate + sign * middle * scale) > alpha else (low, middle)
-        return estimate + sign * high * scale
-
-    return end(-1.0), end(1.0)
+def _counted(kernel: RegressionKernel | None, paths: Paths, plan: Plan) -> LinearCount:
+    """Count what is too much to list."""
+    if kernel is not None and not kernel.studentise and plan.permutations is not None:
+        count = linear_count(kernel, paths, plan.permutations)
+        if count is not None:
+            return count
+    raise EstimationError(
+        f"{plan.total:,} assignments are too many to enumerate (limit {MOST:,}); give a number of draws. A coefficient "
+        "is counted without a limit where every assignment has the same residual sum of squares: balanced, equal "
+        "groups, nothing but fixed effects"
+    )

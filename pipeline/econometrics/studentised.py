@@ -6,11 +6,15 @@ its variance quadratic: t² = (b – τ·slope)² / (v₀ – 2τ·v₁ + τ²·
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.econometrics.design import Codes, Floats
+from pipeline.econometrics.assignments import Labels, Paths
+from pipeline.econometrics.design import Codes, Design, Floats, Ints
+from pipeline.econometrics.fit import Fit, partial_out_controls
+from pipeline.errors import EstimationError
 
 TIE = (1 - 1e-9) ** 2  # on squares: an assignment counts if |t*| ≥ |t|·(1 – 1e-9)
 BLOCK = 16_384
@@ -30,6 +34,16 @@ class Moments:
     def joined(cls, parts: list[Moments]) -> Moments:
         """Concatenate chunks."""
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("b", "slope", "v0", "v1", "v2")))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the estimates."""
+        return float(np.nanstd(self.b))
+
+    @property
+    def missing(self) -> int:
+        """How many assignments have no estimate."""
+        return int(np.isnan(self.b).sum())
 
     def statistics(self, null: float) -> Floats:
         """Signed t (or coefficient) under ``null``."""
@@ -111,8 +125,15 @@ class RegressionKernel:
             with_y[g], with_d[g] = y[rows] @ columns[rows], d[rows] @ columns[rows]
         return cls(np.vstack(roots), np.array(starts), with_y, with_d, factor, studentise, floor)
 
-    def moments(self, a: Floats) -> Moments:
-        """Moments of assignments (m, A)."""
+    def moments(self, a: Floats, sets: Sequence[Ints] = ()) -> Moments:
+        """Moments of assignments (m, A).
+
+        Parameters
+        ----------
+        a : ndarray, (m, A)
+        sets : sequence of ndarray of int, (k, A)
+            Clusters that form one cluster in that assignment; all others stand alone.
+        """
         squares = self.roots @ a
         np.multiply(squares, squares, out=squares)
         own = np.add.reduceat(squares, self.starts, axis=0) if len(self.starts) < len(squares) else squares
@@ -126,6 +147,9 @@ class RegressionKernel:
                 return Moments(b, slope, zero + 1, zero, zero)
             p -= own * b
             q -= own * slope
+            for members in sets:
+                _join(p, members)
+                _join(q, members)
             scale = self.factor / (total * total)
             v0, v1, v2 = (np.einsum("ga,ga->a", x, z) for x, z in ((p, p), (p, q), (q, q)))
         return Moments(b, slope, v0 * scale, v1 * scale, v2 * scale)
@@ -159,3 +183,89 @@ class WelchKernel:
             ):
                 parts[2 + i] += ((x * z) @ members / n - mx * mz) / (n - 1)
         return Moments(*parts)
+
+
+def _join(scores: Floats, members: Ints) -> None:
+    """Put the sum of the members' scores (G, A) at the first member, zero at the others."""
+    total = np.take_along_axis(scores, members, axis=0).sum(axis=0)
+    np.put_along_axis(scores, members, 0.0, axis=0)
+    np.put_along_axis(scores, members[:1], total[None, :], axis=0)
+
+
+def indicators(paths: Paths, *, constant: bool) -> Callable[[Labels], Floats]:
+    """From labels (G, A) to assignment vectors: a constant if asked, then one row per (path > 0, group)."""
+
+    def vectors(labels: Labels) -> Floats:
+        parts = [np.ones((1, labels.shape[1]))] if constant else []
+        parts += [(labels == c).astype(np.float64) for c in range(1, len(paths.table))]
+        return np.concatenate(parts)
+
+    return vectors
+
+
+def regression_kernel(
+    fitted: Fit,
+    groups: Codes,
+    paths: Paths,
+    *,
+    clusters: Codes | None,
+    factor: float = 1.0,
+    dose: Floats | None = None,
+) -> tuple[RegressionKernel, Callable[[Labels], Floats]]:
+    """Residualise outcome, observed treatment and one column per (path, group) once.
+
+    Parameters
+    ----------
+    fitted : Fit
+        The regression; its first treatment is the one reassigned.
+    groups : Codes
+        Groups that are reassigned, by row.
+    paths : Paths
+        Over the periods of the design.
+    clusters : Codes or None
+        Clusters of the variance; None leaves the coefficient unstudentised.
+    factor : float
+        Small-sample factor of the variance.
+    dose : ndarray, (n,), optional
+        What multiplies the path in each row.
+
+    Returns
+    -------
+    RegressionKernel
+    callable
+        From labels (G, A) to the kernel's assignment vectors.
+    """
+    design = fitted.design
+    residual = partial_out_controls(fitted).residual
+    times = 1.0 if dose is None else dose
+    base = paths.table[0][design.time.ids]
+    member = groups.ids[:, None] == np.arange(groups.n)
+    raw = np.hstack([member * ((path[design.time.ids] - base) * times)[:, None] for path in paths.table[1:]])
+    columns, common = residual(raw), residual(base * times)
+    constant = bool(np.linalg.norm(common) > 1e-9 * np.linalg.norm(raw))
+    if constant:
+        columns = np.column_stack([common, columns])
+    whole = Codes(np.zeros(design.n, dtype=np.intp), [0])
+    floor = 1e-16 * float(np.sum(raw * raw))
+    y, d = residual(design.y), residual(design.X[:, 0])
+    studentise = clusters is not None
+    kernel = RegressionKernel.of(columns, y, d, clusters or whole, factor, floor, studentise=studentise)
+    return kernel, indicators(paths, constant=constant)
+
+
+def welch_kernel(design: Design, groups: Codes, paths: Paths) -> WelchKernel:
+    """Mean change by group: periods in which the treated path differs from the other, less the rest."""
+    if len(paths.table) != 2:
+        raise EstimationError(f"welch compares two paths, not {len(paths.table)}")
+    after = (paths.table[1] != paths.table[0])[design.time.ids]
+
+    def change(column: Floats) -> Floats:
+        units = np.unique(design.unit.ids, return_index=True)[1]
+        means = [
+            np.bincount(design.unit.ids, weights=column * part) / np.bincount(design.unit.ids, weights=part)
+            for part in (after, ~after)
+        ]
+        of = groups.ids[units]
+        return np.asarray(np.bincount(of, weights=means[0] - means[1]) / np.bincount(of))
+
+    return WelchKernel(change(design.y), change(design.X[:, 0]))

@@ -110,6 +110,28 @@ def hub_map(units: pd.DataFrame, links: pd.DataFrame, clusters: pd.DataFrame) ->
     return pd.concat([_long_text(shown, "hub_map"), _long_text(pairs, "hub_links")])
 
 
+def policy_overlap(units: pd.DataFrame) -> pd.DataFrame:
+    """Count hub and control provinces with and without each concurrent programme, and name them.
+
+    Parameters
+    ----------
+    units : DataFrame
+        The table of this name.
+    """
+    hub = units["hub"] != ""
+    out: list[dict[str, object]] = []
+    for programme in ("bigdata_zone", "ai_zone"):
+        member, row = units[programme].notna(), f"has_{programme}"
+        cells = {"hub_with": hub & member, "hub_without": hub & ~member}
+        cells |= {"control_with": ~hub & member, "control_without": ~hub & ~member}
+        out += [{"row": row, "column": name, "value": float(cell.sum())} for name, cell in cells.items()]
+        for lang, comma in (("zh", "、"), ("en", ", ")):
+            names = units[f"name_{lang}"]
+            out.append({"row": row, "column": f"hubs_{lang}", "text": comma.join(names[hub & member])})
+            out.append({"row": row, "column": f"controls_{lang}", "text": comma.join(names[~hub & member])})
+    return pd.DataFrame(out).assign(view_id="policy_overlap")
+
+
 def ranks(rows: pd.DataFrame, index: str, years: Sequence[int]) -> pd.DataFrame:
     """Return score (``value``) and rank (``x``; 1 = lowest) of every province by year, view ``ranks_<index>``."""
     data = rows.loc[rows["year"].isin(years), ["province_code", "year", index, f"{index}_rank"]].dropna()

@@ -7,9 +7,12 @@ import pandas as pd
 from pipeline import stage, store
 
 PARTS = {
-    "estimates": ("main",),
-    "tests": ("main", "inference"),
-    "values": ("quality", "clean", "indices", "describe", "main"),
+    "estimates": ("main", "industries", "shocks"),
+    "tests": ("main", "inference", "industries", "shocks", "robust", "curve"),
+    "values": (
+        *("quality", "clean", "indices", "exposures", "describe", "main", "shocks", "robust"),
+        *("curve", "simulation"),
+    ),
 }
 
 

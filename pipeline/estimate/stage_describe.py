@@ -11,7 +11,7 @@ from pipeline.estimate import describe, samples
 def main() -> None:
     """Write the descriptive views."""
     units, links = store.load("units"), store.load("links")
-    rows = samples.merge(store.load("panel"), store.load("indices"), units)
+    rows = samples.merge(store.load("panel"), store.load("indices"), units, links)
     models, reference_year = specs.models(), specs.params()["reference_year"]
     names, years = models.descriptives["variables"], models.samples[models.descriptives["sample"]].years
     fixed = models.adjustments["x"]
@@ -28,6 +28,7 @@ def main() -> None:
         *(describe.ranks(rows, index, models.descriptives["rank_years"]) for index in specs.indices()),
         describe.variables(specs.dictionary()),
         pd.DataFrame(overlap.view()).assign(view_id="overlap"),
+        describe.policy_overlap(units),
         describe.hub_map(units, links, registry[registry["view_id"] == "registry_clusters"]),
     ]
     store.save(store.part("describe", "values"), store.part_frame("values", pd.concat(views)))

@@ -1,4 +1,4 @@
-"""Stage ``inference``: wild cluster bootstrap and exact randomisation, in parallel over specifications."""
+"""Stage ``inference``: bootstrap, exact randomisation and spatial tests, in parallel over specifications."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipeline import specs, stage, store
-from pipeline.estimate import battery, run, samples
+from pipeline.estimate import battery, designs, run, samples
 
 
 def main() -> None:
     """Test and write the stage's part of ``tests``; the numbers do not depend on the number of workers."""
     rows = {data: samples.merge(*store.load_rows(data)) for data in store.VARIANTS}
-    models, settings = specs.models(), run.Settings(**specs.settings(), **store.load_hashes())
-    jobs = [m for m in models.specifications if battery.RESAMPLED & set(m.tests)]
+    links = store.load("links")
+    borders = links.loc[links["kind"] == "adjacency", ["source", "target"]]
+    models, settings = specs.models(), designs.Settings(**specs.settings(), **store.load_hashes())
+    jobs = [m for m in models.specifications if set(battery.RESAMPLED) & set(m.tests)]
     tasks = (
         delayed(battery.resampling_tests)(
-            model,
-            run.sample_of(model, rows[model.data], models.treatments, settings),
-            settings,
-            specs.seed("inference", model.spec_id),
+            battery.Case(
+                model,
+                run.sample_of(model, rows[model.data], models.treatments, settings),
+                settings,
+                specs.seed("inference", model.spec_id),
+                borders,
+            )
         )
         for model in jobs
     )

@@ -7,13 +7,13 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipeline import specs, stage, store
-from pipeline.estimate import battery, run, samples
+from pipeline.estimate import battery, designs, run, samples
 
 
 def main() -> None:
     """Estimate and write the stage's part of ``estimates``, ``tests`` and ``values``."""
     rows = {data: samples.merge(*store.load_rows(data)) for data in store.VARIANTS}
-    models, settings = specs.models(), run.Settings(**specs.settings(), **store.load_hashes())
+    models, settings = specs.models(), designs.Settings(**specs.settings(), **store.load_hashes())
     tasks = (
         delayed(battery.evaluate)(
             model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,10 @@ from pipeline.indices.weighting import entropy, entropy_weights, normalise
 if TYPE_CHECKING:
     from pipeline.specs import Index
 
-WEIGHTS = {"entropy": entropy_weights}
+WEIGHTS = {
+    "entropy": entropy_weights,
+    "equal": lambda scaled: pd.Series(1 / scaled.shape[1], index=scaled.columns),
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def compose(values: pd.DataFrame, index: Index) -> Composite:
     Bounds and weights come from the rows up to ``reference_last``; a dimension renormalises its own weights.
     The rank is ascending within a year, 1 = lowest; the share is the score over the year's unweighted mean. The ln of
     a dimension is the weighted mean of its ln indicators, since a one-indicator score can be zero; there a raw zero is
-    missing.
+    missing. ``<index>_mean_ln`` is the same mean over all indicators.
 
     Parameters
     ----------
@@ -82,12 +85,15 @@ def compose(values: pd.DataFrame, index: Index) -> Composite:
         f"{index.id}_share": score / score.groupby(level="year").transform("mean"),
     }
     logs = np.log(values.where(values > 0))
-    for name in dict.fromkeys(c.dimension for c in index.indicators):
-        own = [c.id for c in index.indicators if c.dimension == name]
+    present = [c for c in index.indicators if c.id in values]
+    for name in dict.fromkeys(c.dimension for c in present):
+        own = [c.id for c in present if c.dimension == name]
         share = weights[own] / weights[own].sum()
         columns[f"{index.id}_{name}"] = scaled[own] @ share * 100
         if index.log_dimensions:
             columns[f"{index.id}_{name}_ln"] = logs[own].dot(share)
+    if index.log_dimensions:
+        columns[f"{index.id}_mean_ln"] = logs.dot(weights)
     bounds = values[reference]
     table = pd.DataFrame(
         {
@@ -99,6 +105,32 @@ def compose(values: pd.DataFrame, index: Index) -> Composite:
         }
     )
     return Composite(pd.concat([pd.DataFrame(columns), values], axis=1).reset_index(), table)
+
+
+def variants(values: pd.DataFrame, index: Index) -> pd.DataFrame:
+    """Build the index under every weight scheme, whole and without each of its indicators, in logs.
+
+    Parameters
+    ----------
+    values : DataFrame indexed by (province_code, year)
+        Output of :func:`indicators`.
+    index : Index
+        The index.
+
+    Returns
+    -------
+    DataFrame with the same rows
+        Columns ``<scheme>|<indicator left out, or all>|<form>``; the form ``ln`` is ln of the score, ``mean_ln`` the
+        weighted mean of the ln indicators.
+    """
+    columns = {}
+    for scheme in WEIGHTS:
+        for left in ("all", *values.columns):
+            built = compose(values.drop(columns=left, errors="ignore"), replace(index, weights=scheme))
+            scores = built.scores.set_index(["province_code", "year"])
+            columns[f"{scheme}|{left}|ln"] = scores[f"{index.id}_ln"]
+            columns[f"{scheme}|{left}|mean_ln"] = scores[f"{index.id}_mean_ln"]
+    return pd.DataFrame(columns)
 
 
 def weight_values(weights: pd.DataFrame, index: Index) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from pipeline import specs, stage, store
-from pipeline.indices.composition import compose, indicators, weight_values
+from pipeline.indices.composition import compose, indicators, variants, weight_values
 from pipeline.indices.structure import STRUCTURE, advancement
 
 
@@ -22,6 +22,8 @@ def main() -> None:
         keyed = panel.set_index(["province_code", "year"])
         frames.append(advancement(keyed[list(STRUCTURE["advancement"])]).to_frame())
         store.save(f"indices{suffix}", pd.concat(frames, axis=1).sort_index().reset_index())
+    chain = specs.indices()["chain"]
+    store.save("index_variants", variants(indicators(store.load("panel"), chain), chain).reset_index())
     store.save(store.part("indices", "values"), store.part_frame("values", pd.concat(weights)))
 
 

@@ -55,10 +55,13 @@ def test_numbers_are_written_as_published():
 def test_layout_of_hubs():
     provinces = registry("provinces", formats.PROVINCES)
     hubs, clusters = registry("hubs", formats.HUBS), registry("clusters", formats.CLUSTERS)
-    table = units.units(provinces, hubs, clusters, registry("prefectures", formats.PREFECTURES))
+    table = units.units(provinces, hubs, clusters, registry("prefectures", formats.PREFECTURES), registry("programmes", formats.PROGRAMMES))
     assert len(table) == 31 and len(hubs) == 8 and len(clusters) == 10
     assert (table["hub"] != "").sum() == 14 and table["cluster"].nunique() == 25
     assert table["host"].sum() == 12
+    hub = table["hub"] != ""
+    assert (table.loc[hub, "bigdata_zone"].count(), table.loc[~hub, "bigdata_zone"].count()) == (8, 2)
+    assert (table.loc[hub, "ai_zone"].count(), table.loc[~hub, "ai_zone"].count()) == (9, 7)
     hub_without_host = table[(table["hub"] != "") & ~table["host"]]
     assert hub_without_host["name_en"].tolist() == ["Beijing", "Tianjin"]
     assert table.groupby("role")["hub"].nunique().to_dict() == {"": 1, "demand": 4, "supply": 4}

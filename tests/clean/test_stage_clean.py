@@ -15,13 +15,14 @@ OUTS = (
     "data/panel/industries.parquet",
     "data/panel/units.parquet",
     "data/panel/links.parquet",
+    "data/panel/input_output.parquet",
     "data/estimates/clean_values.parquet",
 )
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    copy_raw(tmp_path / "data" / "raw", "official", "policy", "geography")
+    copy_raw(tmp_path / "data" / "raw", "official", "policy", "geography", "io")
     monkeypatch.setattr(store, "ROOT", tmp_path)
     return tmp_path
 
@@ -34,7 +35,9 @@ def test_stage_saves_its_tables_and_an_error_leaves_them(root):
     assert len(panel) == 31 * 20
     published = [k for k, v in known.items() if not v.derived]
     assert panel[published].notna().to_numpy().sum() == 37593 - 39
-    assert len(pd.read_parquet(root / OUTS[1])) == 31 * 9 * 9
+    industries = pd.read_parquet(root / OUTS[1])
+    assert len(industries) == 31 * 9 * 9 and industries["value_added"].gt(0).all()
+    assert industries.groupby(["province_code", "industry"])["year"].agg(["min", "max"]).eq([2016, 2024]).all(axis=None)
     before = {out: (root / out).read_bytes() for out in OUTS}
     edit(
         root / "data/raw/official/population.csv",

@@ -31,15 +31,24 @@ CLUSTERS = pd.DataFrame(
         "function_zh": ["服务南方和乙", "服务南方"],
     }
 )
+PROGRAMMES = pd.DataFrame(
+    {
+        "programme": ["bigdata_zone", "ai_pilot_zone", "ai_pilot_zone"],
+        "unit_code": ["110000", "120300", "120100"],
+        "year": ["2016", "2021", "2019"],
+    }
+)
 PREFECTURES = pd.DataFrame({"prefecture_code": ["120100", "120200", "120300"], "province_code": "120000"})
 
 
 def test_units_by_hand():
-    got = units.units(PROVINCES, HUBS, CLUSTERS, PREFECTURES).set_index("province_code")
+    got = units.units(PROVINCES, HUBS, CLUSTERS, PREFECTURES, PROGRAMMES).set_index("province_code")
     assert got["hub"].tolist() == ["X", "Y", ""]
     assert got["cluster"].tolist() == ["X", "Y", "130000"]
     assert got["role"].tolist() == ["demand", "supply", ""]
     assert got["host"].tolist() == [False, True, False]
+    assert got["bigdata_zone"].fillna(0).tolist() == [2016, 0, 0]
+    assert got["ai_zone"].fillna(0).tolist() == [0, 2019, 0]
 
 
 def test_links_by_hand():

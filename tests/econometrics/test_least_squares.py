@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from statsmodels.datasets import longley
 from pipeline.econometrics import least_squares
 from pipeline.errors import CollinearityError, EstimationError
 
+DATA = Path(__file__).with_name("data")
 # deviations of the Wampler data: orthogonal to every polynomial of degree ≤ 5 on 0 … 20, so the coefficients stay 1
 HALF = [759, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 1838, -2048, 2048]
 DELTA = [*HALF, *HALF[-2::-1]]
@@ -99,6 +101,63 @@ def test_noint(evidence):
     evidence(
         least_squares, "NIST StRD NoInt1 and NoInt2, certified values", "NoInt1, NoInt2", got, certified, "external", 12
     )
+
+
+def test_pontius(evidence):
+    data = pd.read_csv(DATA / "nist_pontius.csv", dtype=float)
+    got = least_squares(data["y"], np.vander(data["x"], 3, increasing=True))
+    certified = [0.673565789473684e-03, 0.732059160401003e-06, -0.316081871345029e-14]
+    source, name = "NIST StRD Pontius, certified values", "Pontius (nist_pontius.csv)"
+    evidence(least_squares, source, name, got, certified, "external", 12)
+    np.testing.assert_allclose(got, certified, rtol=1e-12)
+
+
+def test_filip(evidence):
+    data = pd.read_csv(DATA / "nist_filip.csv")
+    got = least_squares(data["y"], np.vander(data["x"], 11, increasing=True))
+    certified = [
+        -1467.48961422980,
+        -2772.17959193342,
+        -2316.37108160893,
+        -1127.97394098372,
+        -354.478233703349,
+        -75.1242017393757,
+        -10.8753180355343,
+        -1.06221498588947,
+        -0.670191154593408e-01,
+        -0.246781078275479e-02,
+        -0.402962525080404e-04,
+    ]
+    source, name = "NIST StRD Filip, certified values", "Filip (nist_filip.csv)"
+    # the powers of x are rounded before they arrive: at a condition of 1e15 that alone costs half the digits
+    evidence(least_squares, source, name, got, certified, "external", 7)
+    np.testing.assert_allclose(got, certified, rtol=1e-7)
+
+
+def test_filip_as_stored_equals_rational_arithmetic(evidence):
+    data = pd.read_csv(DATA / "nist_filip.csv")
+    columns = np.vander(data["x"], 11, increasing=True)
+    got, exact = least_squares(data["y"], columns), exact_solution(columns, data["y"].to_numpy())
+    source, name = "normal equations in rational arithmetic", "Filip (nist_filip.csv), powers as doubles"
+    evidence(least_squares, source, name, got, exact, "exact", 12)
+    np.testing.assert_allclose(got, exact, rtol=1e-12)
+
+
+def exact_solution(X, y):
+    """Normal equations of the stored doubles in rational arithmetic."""
+    rows = [[Fraction(v) for v in row] for row in X.tolist()]
+    target = [Fraction(v) for v in y.tolist()]
+    k = len(rows[0])
+    gram = [
+        [sum(r[i] * r[j] for r in rows) for j in range(k)] + [sum(r[i] * t for r, t in zip(rows, target, strict=True))]
+        for i in range(k)
+    ]
+    for i in range(k):
+        gram[i] = [v / gram[i][i] for v in gram[i]]
+        for j in range(k):
+            if j != i:
+                gram[j] = [a - gram[j][i] * b for a, b in zip(gram[j], gram[i], strict=True)]
+    return np.array([float(row[-1]) for row in gram])
 
 
 def test_dependent_columns_are_named():

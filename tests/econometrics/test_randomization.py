@@ -14,6 +14,7 @@ from pipeline.econometrics import randomization_test, two_way_fe
 from pipeline.econometrics.assignments import arrangements
 from pipeline.errors import EstimationError
 from tests.econometrics.panels import provinces, small
+from tests.econometrics.test_exposures import TRIPLE, triple
 
 KEYS = {"unit": "unit", "time": "year"}
 
@@ -234,6 +235,125 @@ def test_p_is_uniform_under_the_null(evidence):
     )
 
 
+def test_p_over_five_hundred_panels_is_uniform(evidence):
+    """Kolmogorov–Smirnov distance to the uniform on k/126, treatment drawn by units, with controls and a gap."""
+    p = []
+    for seed in range(500):
+        who = np.random.default_rng(seed).choice([f"u{i}" for i in range(9)], 4, replace=False)
+        panel = treat(small(seed, drop=1), "unit", who)
+        run = {"statistic": "t", "draws": None, "seed": 0, "controls": ["z"]}
+        p.append(randomization_test(panel, "y", "treated", **KEYS, **run).p_value)
+    steps = np.arange(1, 127) / 126
+    share = np.mean(np.array(p)[:, None] <= steps + 1e-12, axis=0)
+    distance = np.abs(share - steps).max()
+    assert distance < stats.kstwo.ppf(0.99, 500)
+    evidence(
+        randomization_test,
+        "distribution of p: quartiles of 500 panels",
+        "simulated 9 × 6, 126 assignments of units",
+        np.quantile(p, [0.25, 0.5, 0.75]),
+        [0.25, 0.5, 0.75],
+        "simulation",
+        0,
+    )
+
+
+def test_distribution_is_centred_at_the_null_where_the_design_is_symmetric(evidence):
+    """Every unit is treated equally often: the coefficients of a balanced panel average to zero, by strata too."""
+    panel = treat(small(3), "unit", ["u0", "u1", "u3", "u7"])
+    panel["y"] += 20.0 * panel["half"] * panel["year"] + 0.7 * panel["treated"]
+    run = {"statistic": "coefficient", "draws": None, "seed": 0}
+    regional = {"strata": "half", "effects": ("unit", ("half", "year"))}
+    for keywords in ({}, regional):
+        result = randomization_test(panel, "y", "treated", **KEYS, **run, **keywords)
+        evidence(
+            randomization_test,
+            "mean of all coefficients is zero",
+            f"simulated 9 × 6, {result.draws} assignments, {keywords}",
+            1 + result.distribution.mean(),
+            1.0,
+            "exact",
+            12,
+        )
+        spread = result.distribution.std()
+        shifted = randomization_test(panel, "y", "treated", **KEYS, **run, **keywords, null=0.7)
+        assert abs(shifted.distribution.mean()) < 1e-12 < spread
+    # strata without their own years: treated shares differ between strata whose trends differ
+    crude = randomization_test(panel, "y", "treated", **KEYS, **run, strata="half")
+    assert abs(crude.distribution.mean()) > 3 * crude.distribution.std()
+
+
+def test_seven_villages(evidence):
+    """Table 2.2 of Gerber and Green (2012, Field Experiments), data as in ri2's test-gg-in-text.R."""
+    treated, y = np.array([1, 0, 0, 0, 0, 0, 1]), np.array([15, 15, 20, 20, 10, 15, 30])
+    panel = pd.DataFrame({"unit": np.repeat(np.arange(7), 2), "year": np.tile([0, 1], 7)})
+    panel["y"] = np.where(panel["year"] == 1, y[panel["unit"]], 0.0)
+    panel["treated"] = (treated[panel["unit"]] * panel["year"]).astype(float)
+    result = randomization_test(panel, "y", "treated", **KEYS, statistic="coefficient", draws=None, seed=0)
+    oracle = stats.permutation_test(
+        (y[treated == 1], y[treated == 0]),
+        lambda a, b, axis: np.abs(a.mean(axis=axis) - b.mean(axis=axis)),
+        alternative="greater",
+        n_resamples=np.inf,
+        vectorized=True,
+    )
+    assert result.estimate == pytest.approx(6.5)
+    evidence(
+        randomization_test,
+        "scipy.stats.permutation_test, every assignment",
+        "Gerber and Green (2012) table 2.2, seven villages, 21 assignments",
+        [result.p_value, np.abs(result.statistic)],
+        [oracle.pvalue, oracle.statistic],
+        "external",
+        12,
+    )
+
+
+def test_given_assignments_of_a_majority_are_the_whole_set():
+    """Six of nine treated: the frequent path is the treated one."""
+    panel = treat(small(7), "unit", ["u0", "u2", "u3", "u5", "u7", "u8"])
+    every = pd.DataFrame([{f"u{i}": int(i in who) for i in range(9)} for who in combinations(range(9), 6)])
+    a = randomization_test(panel, "y", "treated", **KEYS, assignment=every, seed=0)
+    b = randomization_test(panel, "y", "treated", **KEYS, draws=None, seed=0)
+    assert (a.p_value, a.draws, a.exact) == (b.p_value, 84, True)
+
+
+@pytest.mark.parametrize("statistic", ["t", "coefficient"])
+def test_hub_status_of_a_triple_difference_equals_refits(statistic, evidence):
+    panel = triple(1)
+    run = {"unit": "id", "time": "year", "cluster": "cluster", "effects": TRIPLE}
+    result = randomization_test(
+        panel, "y", "treated", **run, exposure="e", by_time=["xe"], statistic=statistic, draws=None, seed=0
+    )
+    expected = []
+    for who in combinations(sorted(panel["cluster"].unique()), 2):
+        drawn = panel.assign(d=panel["cluster"].isin(who) * (panel["year"] >= 4) * panel["e"])
+        fe = two_way_fe(drawn, "y", "d", **run, by_time=["xe"])
+        expected.append(fe.att / fe.std_error if statistic == "t" else fe.att)
+    evidence(
+        randomization_test,
+        f"{statistic} of an explicit refit of every assignment",
+        f"simulated triple difference 9 × 4 × 6, {result.draws} assignments of clusters",
+        np.sort(np.abs(result.distribution)),
+        np.sort(np.abs(expected)),
+        "identity",
+        8,
+    )
+    assert (result.draws, result.exact) == (15, True)
+
+
+def test_same_draws_have_the_same_name():
+    panel = treat(small(5), "unit", ["u0", "u8"]).assign(w=lambda f: f["y"] ** 2)
+    run = {"unit": "unit", "time": "year", "draws": 20}
+    name = [
+        randomization_test(panel, y, "treated", **run, seed=s, statistic=k).meta["assignments"]
+        for y, s, k in (("y", 1, "t"), ("w", 1, "coefficient"), ("y", 2, "t"))
+    ]
+    assert name[0] == name[1] != name[2]
+    fewer = panel[panel["unit"] != "u3"]
+    assert randomization_test(fewer, "y", "treated", **run, seed=1).meta["assignments"] != name[0]
+
+
 def test_absorbed_assignments_count_as_extreme():
     panel = treat(small(8), "cluster", ["a", "c", "d"])
     effects = ("unit", ("half", "year"))  # treating all of one half is absorbed
@@ -264,6 +384,8 @@ def test_arrangements_are_all_distinct_orders():
     [
         ({}, {"statistic": "z"}, "not one of coefficient, t, welch"),
         ({}, {"statistic": "welch", "by_time": ["x"]}, "unadjusted"),
+        ({}, {"statistic": "welch", "exposure": "x"}, "unadjusted"),
+        ({}, {"exposure": "e"}, "no column 'e'"),
         ({}, {"draws": 0}, "draws must be positive"),
         (
             {"treated": lambda f: f["treated"] * (f["unit"] != "u0")},

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import specs, store
 from pipeline.clean import stage_clean
-from pipeline.estimate import run, samples
+from pipeline.estimate import designs, samples
 from pipeline.indices import stage_indices
 
 
@@ -26,7 +26,7 @@ def real_rows(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def settings():
-    return run.Settings(**specs.settings(), data_sha256="", plan_sha256="")
+    return designs.Settings(**specs.settings(), data_sha256="", plan_sha256="")
 
 
 @pytest.fixture(scope="session")

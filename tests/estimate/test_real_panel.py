@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ import statsmodels.api as sm
 
 from pipeline import specs
 from pipeline.econometrics import two_way_fe, wild_cluster_bootstrap
-from pipeline.estimate import battery, run, samples
+from pipeline.estimate import battery, designs, run, samples
 
 OUTCOMES = ("chain_ln", "chain", "chain_rank", "chain_share")
 
@@ -21,6 +23,10 @@ def frame_of(real_rows, settings, specification):
         return model, run.sample_of(model, real_rows, specs.models().treatments, settings)
 
     return frame
+
+
+def case(model, frame, settings, *methods):
+    return battery.Case(replace(model, tests=methods), frame, settings, seed=1, borders=pd.DataFrame())
 
 
 def long_differences(frame, outcome):
@@ -37,7 +43,7 @@ def test_twfe_is_the_difference_of_mean_changes(frame_of, settings, outcome):
     model, frame = frame_of(f"did.{outcome}.none")
     change, units = long_differences(frame, outcome)
     gap = change[units["hubs"] == 1].mean() - change[units["hubs"] == 0].mean()
-    assert run.fit(model, frame, settings, "CRV3").att == pytest.approx(gap, abs=1e-10 * max(1, abs(gap)))
+    assert designs.fit(model, frame, settings, "CRV3").att == pytest.approx(gap, abs=1e-10 * max(1, abs(gap)))
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
@@ -46,7 +52,7 @@ def test_with_x_it_is_the_ols_of_long_differences(frame_of, settings, outcome):
     change, units = long_differences(frame, outcome)
     regressors = sm.add_constant(units[["hubs", *model.adjustment.by_time]].astype(float))
     ols = sm.OLS(change, regressors).fit()
-    got = run.fit(model, frame, settings, "CRV3").att
+    got = designs.fit(model, frame, settings, "CRV3").att
     assert got == pytest.approx(ols.params["hubs"], abs=1e-10 * max(1, abs(got)))
 
 
@@ -54,14 +60,14 @@ def test_with_regions_it_is_the_ols_of_long_differences_on_region_dummies(frame_
     model, frame = frame_of("did.chain_ln.region")
     change, units = long_differences(frame, "chain_ln")
     regressors = pd.get_dummies(units["region"], dtype=float).assign(hubs=units["hubs"])
-    assert run.fit(model, frame, settings, "CRV3").att == pytest.approx(sm.OLS(change, regressors).fit().params["hubs"])
+    assert designs.fit(model, frame, settings, "CRV3").att == pytest.approx(sm.OLS(change, regressors).fit().params["hubs"])
 
 
 @pytest.mark.parametrize("adjustment", ["none", "x", "region"])
 def test_crv3_is_the_spread_of_25_refits(frame_of, settings, adjustment):
     model, frame = frame_of(f"did.chain_ln.{adjustment}")
-    full = run.fit(model, frame, settings, "CRV3")
-    shared = run.common(model)
+    full = designs.fit(model, frame, settings, "CRV3")
+    shared = designs.common(model)
     refits = [
         two_way_fe(frame[frame["cluster"] != left], "chain_ln", "hub_post", **shared).att
         for left in frame["cluster"].unique()
@@ -86,7 +92,7 @@ def test_pyfixest_agrees_in_coefficient_and_crv1(frame_of, settings, adjustment)
         vcov={"CRV1": "cluster"},
         ssc=pf.ssc(k_fixef="none", k_adj=False, G_adj=False),
     )
-    ours = run.fit(model, frame, settings, "CRV1")
+    ours = designs.fit(model, frame, settings, "CRV1")
     assert ours.att == pytest.approx(other.coef()["hub_post"], abs=1e-8)
     periods = 9 if adjustment != "region" else 9 * 4
     k = 1 + periods + len(model.adjustment.by_time) * 8
@@ -114,7 +120,7 @@ def test_the_wild_bootstrap_of_the_panel_is_that_of_the_long_differences(frame_o
 
 def test_the_randomisation_enumerates_all_assignments_of_hub_status(frame_of, settings):
     model, frame = frame_of("did.chain_ln.x")
-    rows = battery.resampling_tests(model, frame, settings, seed=1)
+    rows = battery.resampling_tests(case(model, frame, settings, "randomization_hub"))
     exact = next(r for r in rows if r["method"] == "randomization_hub")
     assert exact["draws"] == 1_081_575
     assert exact["exact"]
@@ -138,14 +144,14 @@ def test_sampled_assignments_are_explicit_regressions(frame_of, settings):
     rng = np.random.default_rng(5)
     draws = [t_of(np.isin(clusters, rng.choice(names, 8, replace=False)).astype(float)) for _ in range(800)]
     share = np.mean(np.array(draws) >= observed)
-    rows = battery.resampling_tests(model, frame, settings, seed=1)
+    rows = battery.resampling_tests(case(model, frame, settings, "randomization_hub"))
     exact = next(r["p_value"] for r in rows if r["method"] == "randomization_hub")
     assert abs(share - exact) < 4 * np.sqrt(exact * (1 - exact) / 800)
 
 
 def test_roles_differ_by_the_tested_difference(frame_of, settings):
     model, frame = frame_of("roles.chain_ln.x")
-    both = run.fit(model, frame, settings, "CRV3")
+    both = designs.fit(model, frame, settings, "CRV3")
     gap = battery.equality(model, frame, settings)
     assert gap.estimate == pytest.approx(both.table["estimate"][0] - both.table["estimate"][1], abs=1e-12)
     weights = np.array([1.0, -1.0])
@@ -154,7 +160,7 @@ def test_roles_differ_by_the_tested_difference(frame_of, settings):
 
 def test_the_roles_are_permuted_in_70_ways(frame_of, settings):
     model, frame = frame_of("roles.chain_ln.none")
-    (row,) = battery.resampling_tests(model, frame, settings, seed=1)
+    (row,) = battery.resampling_tests(case(model, frame, settings, "permutation_role"))
     assert (row["method"], row["draws"], row["exact"]) == ("permutation_role", 70, True)
     assert row["p_value"] * 70 == pytest.approx(round(row["p_value"] * 70))
 

@@ -13,7 +13,7 @@ from pipeline.specs import Adjustment
 @pytest.fixture
 def rows():
     panel = pd.DataFrame(
-        {"province_code": list("aabbcc"), "year": [2020, 2022] * 3, "gdp": [1.0, 9.0, 2.0, 9.0, 6.0, 9.0]}
+        {"province_code": list("aabbcc"), "year": [2020, 2022] * 3, "gdp": [1.0, 9.0, 2.0, 9.0, 6.0, 9.0], "pop": 1.0}
     )
     indices = pd.DataFrame(
         {"province_code": list("aabbc"), "year": [2020, 2022, 2020, 2022, 2020], "y": [1.0, 2, 3, 5, 8]}
@@ -25,13 +25,27 @@ def rows():
             "role": ["demand", "", ""],
             "cluster": ["H", "b", "c"],
             "region": ["east", "west", "west"],
+            "host": [True, False, False],
+            "bigdata_zone": pd.array([2016, None, None], dtype="Int64"),
+            "ai_zone": pd.array([None, 2019, None], dtype="Int64"),
+            "latitude": 30.0,
+            "longitude": 110.0,
         }
     )
-    return samples.merge(panel, indices, units)
+    links = pd.DataFrame({"kind": "adjacency", "source": ["a", "b"], "target": ["b", "c"]})
+    return samples.merge(panel, indices, units, links)
 
 
 def adjustment(by_time=(), years=()):
     return Adjustment("a", ("province_code", "year"), "", "", "", "", by_time, years)
+
+
+def test_attributes_of_the_provinces(rows):
+    by_province = rows.groupby("province_code").first()
+    assert by_province["neighbour_hubs"].tolist() == [0.0, 0.5, 0.0]
+    assert by_province["has_bigdata_zone"].tolist() == [1.0, 0.0, 0.0]
+    assert by_province["has_ai_zone"].tolist() == [0.0, 1.0, 0.0]
+    assert by_province["hosts"].tolist() == [1.0, 0.0, 0.0]
 
 
 def test_hub_status_comes_from_the_registry(rows):
