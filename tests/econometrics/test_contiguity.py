@@ -10,7 +10,12 @@ import pytest
 from scipy import stats
 
 from pipeline.econometrics import two_way_fe
-from pipeline.econometrics.contiguity import ConnectedAssignments, adjacency, connected_sets
+from pipeline.econometrics.contiguity import (
+    ConnectedAssignments,
+    adjacency,
+    connected_assignments,
+    connected_sets,
+)
 from pipeline.econometrics.randomization import randomization_test
 from pipeline.errors import EstimationError
 
@@ -237,6 +242,33 @@ def test_isolated_units_are_drawn_alone_only():
     result = randomization_test(panel, "y", "treated", **RUN, draws=50, graph=extra)
     assert result.meta["isolated_units"] == "a03"
     assert result.meta["graph_units_not_in_sample"] == "b99"
+
+
+def test_the_drawn_table_is_what_the_test_evaluates(evidence):
+    panel = board(9)
+    by_unit = panel.groupby("unit")[["cluster", "treated"]].max()
+    table = connected_assignments(grid(3, 4), by_unit["cluster"], by_unit["treated"], draws=200, seed=RUN["seed"])
+    assert table.columns.tolist() == by_unit.index.tolist()
+    assert (table.sum(axis=1) == 7).all()
+    run = {**RUN, "statistic": "coefficient"}
+    on_graph = randomization_test(panel, "y", "treated", **run, draws=200, graph=grid(3, 4))
+    given = randomization_test(panel, "y", "treated", **(run | {"cluster": None}), assignment=table)
+    evidence(
+        connected_assignments,
+        "randomization_test on the graph, draw by draw",
+        "simulated 3 × 4 board, 200 constellations",
+        given.distribution,
+        on_graph.distribution,
+        "identity",
+        10,
+    )
+    edges = list(grid(3, 4).itertuples(index=False, name=None))
+    for _, row in table.head(20).iterrows():
+        members = set(row.index[row == 1])
+        assert any(
+            is_connected(a, edges) and any(is_connected(b, edges) for b in combinations(sorted(members - set(a)), 2))
+            for a in combinations(sorted(members), 3)
+        )
 
 
 def test_interval_holds_the_estimate():
