@@ -10,6 +10,7 @@ from pipeline.indices.structure import STRUCTURE
 
 SCALES = ("", "_ln", "_rank", "_share", "_mean_ln")
 FUNCTIONS = ("log", "exp", "sqrt")
+Equation = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
 def names_in(formula: str) -> list[str]:
@@ -81,10 +82,10 @@ def audit() -> None:
         raise OverlapError("\n".join([text, *found]))
 
 
-def _equations() -> set[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+def _equations() -> set[Equation]:
     """Return outcome, where the other side is declared, its columns, and the overlap declared."""
     models = specs.models()
-    found = set()
+    found: set[Equation] = set()
     for model in models.specifications:
         chosen = model.adjustment
         names = tuple(name for name in chosen.by_time if name != "outcome" and name not in models.attributes)

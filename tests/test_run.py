@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,6 +64,7 @@ class Copy:
         (fakes / "pip" / "__init__.py").touch()
         (fakes / "pip" / "__main__.py").write_text(PIP, encoding="utf-8")
         (fakes / "uv.py").write_text(UV, encoding="utf-8")
+        (fakes / "psutil").symlink_to(Path(psutil.__file__).parent)  # pipeline imports it
         self.cwd = folder
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("UV_", "PIP_", "SSL_"))}
         self.env = keep | {"PYTHONPATH": str(fakes), "FAKE_UV": str(fakes / "uv.py")}

@@ -44,7 +44,7 @@ def test_missing_field_is_named(edit):
 def test_all_inconsistencies_are_named_at_once(edit):
     edit("indices")["chain"]["indicators"]["ht_revenue"]["formula"] = "hightech_turnover / gdp"
     edit("models")["models"]["did"]["outcomes"].append("chain_cubed")
-    edit("models")["models"]["did"]["tests"].append("magic")
+    edit("models")["models"]["did"]["tests"]["none"].append("magic")
     edit("params.yaml")["event_year"] = 2023
     with pytest.raises(SpecError) as caught:
         spec_checks.check()

@@ -71,8 +71,8 @@ def connected_assignments(
 
     Returns
     -------
-    DataFrame, draws × units
-        1 where treated.
+    DataFrame of int, draws × units
+        0 where untreated, else the number of the connected set or single unit, 1, 2, …: a cluster of the draw.
 
     Raises
     ------
@@ -84,8 +84,15 @@ def connected_assignments(
     codes, names = pd.factorize(clusters.loc[units], sort=True)
     labels = treated.to_numpy(dtype=np.uint8)
     admissible = ConnectedAssignments.of(matrix, labels, 0, codes.astype(np.intp), list(names))
-    drawn = np.hstack([chunk for chunk, _ in admissible.sample(draws, seed)])
-    return pd.DataFrame(drawn.T, columns=units)
+    parts = []
+    for chunk, sets in admissible.sample(draws, seed):
+        numbers = np.zeros(chunk.shape, dtype=np.intp)
+        for number, members in enumerate(sets, 1):
+            np.put_along_axis(numbers, members, number, axis=0)
+        alone = (chunk > 0) & (numbers == 0)
+        numbers[alone] = (len(sets) + np.cumsum(alone, axis=0))[alone]
+        parts.append(numbers)
+    return pd.DataFrame(np.hstack(parts).T, columns=units)
 
 
 def adjacency(graph: pd.DataFrame, units: list[object]) -> tuple[Matrix, dict[str, str]]:

@@ -52,7 +52,7 @@ class LinearCount:
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the estimates (Hoeffding 1951, Ann. Math. Statist. 22, eq. 10)."""
+        """Standard deviation of the estimates (Hoeffding 1951, Ann. Math. Statist. 22, 558–566)."""
         variance = 0.0
         for members in self.permutations.strata:
             a = self.y[self.permutations.labels[members]][:, members]

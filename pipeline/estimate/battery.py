@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.specs import Model
 
 CHEAP = ("crv1", "cr2", "equality", "joint", "slope")
+COEFFICIENT = ("estimate", "std_error", "df", "p_value", "ci_low", "ci_high")
 
 
 def tidy_test(spec_id: str, term: str, method: str, result: TestResult) -> dict[str, object]:
@@ -54,13 +55,13 @@ def tidy_test(spec_id: str, term: str, method: str, result: TestResult) -> dict[
 
 def coefficient_test(estimate: Estimate, row: int = 0) -> TestResult:
     """Return the t test of one coefficient as a ``TestResult``."""
-    line = estimate.table.iloc[row]
+    value = {name: float(estimate.table[name].iloc[row]) for name in COEFFICIENT}
     return TestResult(
-        statistic=float(line["estimate"] / line["std_error"]),
-        p_value=float(line["p_value"]),
-        df=float(line["df"]),
-        estimate=float(line["estimate"]),
-        ci=(float(line["ci_low"]), float(line["ci_high"])),
+        statistic=value["estimate"] / value["std_error"],
+        p_value=value["p_value"],
+        df=value["df"],
+        estimate=value["estimate"],
+        ci=(value["ci_low"], value["ci_high"]),
     )
 
 
@@ -127,7 +128,7 @@ def control_weights(spec_id: str, estimate: Estimate) -> pd.DataFrame:
     shares = estimate.weights.set_index("unit")["weight"]
     shares = shares / shares.sum()
     rows = [{"row": spec_id, "column": str(unit), "value": float(share)} for unit, share in shares.items()]
-    effective = {"row": spec_id, "column": "effective_controls", "value": float(1 / (shares @ shares))}
+    effective = {"row": spec_id, "column": "effective_controls", "value": float(1 / (shares**2).sum())}
     return pd.DataFrame([*rows, effective]).assign(view_id="control_weights")
 
 
@@ -198,7 +199,7 @@ def _contiguous(case: Case) -> TestResult:
 
 
 def _welch(case: Case) -> TestResult:
-    shared = {"unit": UNIT, "time": "year", "cluster": CLUSTER, "seed": case.seed}
+    shared: dict[str, Any] = {"unit": UNIT, "time": "year", "cluster": CLUSTER, "seed": case.seed}
     return randomization_test(*case.equation, statistic="welch", draws=None, **shared)
 
 

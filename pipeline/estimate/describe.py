@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.estimate.samples import keep, years_of
+
 if TYPE_CHECKING:
-    from pipeline.specs import Variable
+    from pipeline.specs import Model, Variable
 
 
 def _long(frame: pd.DataFrame, view: str) -> pd.DataFrame:
@@ -160,3 +162,76 @@ def variables(dictionary: Mapping[str, Variable]) -> pd.DataFrame:
         rows += [{"row": name, "column": k, "text": v} for k, v in texts.items()]
         rows.append({"row": name, "column": "order", "value": float(order)})
     return pd.DataFrame(rows).assign(view_id="variables")
+
+
+NO_DEVIATION = {"what_zh": "未申报任何偏离。", "what_en": "None declared."}
+NO_CELL_LOST = {"what_zh": "未缺任何枢纽省份年份。", "what_en": "No hub province-year is missing."}
+NOT_PUBLISHED = {
+    "why_zh": "被解释变量未公布或已置为缺失（表A5）。",
+    "why_en": "The outcome is not published, or set missing (Table A5).",
+    "effect_zh": "只剔除该省份年份。",
+    "effect_en": "That row alone is left out.",
+}
+
+
+def deviations(declared: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows of the view ``deviations`` of kind ``declared``: what was done otherwise than planned, and why.
+
+    Parameters
+    ----------
+    declared : sequence of mapping
+        Entries of ``deviations.yaml``: id, date, and what, why and effect as zh and en pairs. Without any the view says
+        so in the row ``none``.
+    """
+    entries = {
+        entry["id"]: {"date": str(entry["date"])}
+        | {f"{k}_{lang}": entry[k][lang] for k in ("what", "why", "effect") for lang in ("zh", "en")}
+        for entry in declared
+    }
+    return _told(entries or {"none": NO_DEVIATION}, "declared")
+
+
+def lost_hub_cells(
+    rows: pd.DataFrame, equations: Sequence[Model], labels: Mapping[str, Mapping[str, str]], dates: Mapping[str, int]
+) -> pd.DataFrame:
+    """Return rows of the view ``deviations`` of kind ``cells``: hub cells that an equation lacks where it may not.
+
+    A cell is a hub province in the reference year or a post year of a sample; one that the sample leaves out by name is
+    not lost. Row ``cells`` counts the equations looked at (column ``equations``) and the cells lost (``lost``).
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Output of :func:`pipeline.estimate.samples.merge`.
+    equations : sequence of Model
+        On the corrected figures, which are those of ``rows``.
+    labels : mapping
+        Names of outcomes, zh and en.
+    dates : mapping
+        event_year, reference_year and announcement_year.
+    """
+    entries: dict[str, dict[str, str]] = {}
+    for model in equations:
+        years = years_of(rows, model.outcome, model.sample, dates["announcement_year"])
+        there = keep(rows[rows["year"].isin(years)], model.sample, model.without)
+        bound = (there["year"] == dates["reference_year"]) | (there["year"] >= dates["event_year"])
+        lost = there[bound & there["hubs"].eq(1) & there[model.outcome].isna()]
+        name = labels.get(model.outcome, dict.fromkeys(("zh", "en"), model.outcome))
+        for cell in lost.to_dict("records"):
+            what = {f"what_{lang}": f"{cell[f'name_{lang}']} {cell['year']}" for lang in ("zh", "en")}
+            what = {"what_zh": f"{what['what_zh']}：{name['zh']}", "what_en": f"{what['what_en']}: {name['en']}"}
+            entries[f"{model.outcome}|{cell['province_code']}|{cell['year']}"] = what | NOT_PUBLISHED
+    counts = {"equations": float(len(equations)), "lost": float(len(entries))}
+    numbers = pd.DataFrame([{"row": "cells", "column": k, "value": v} for k, v in counts.items()])
+    return pd.concat([_told(entries or {"no_cell": NO_CELL_LOST}, "cells"), numbers.assign(view_id="deviations")])
+
+
+def _told(entries: Mapping[str, Mapping[str, str]], kind: str) -> pd.DataFrame:
+    """Return texts by row, with their kind and order; a text that an entry lacks is a dash."""
+    texts = ("date", *(f"{k}_{lang}" for k in ("what", "why", "effect") for lang in ("zh", "en")))
+    rows: list[dict[str, object]] = []
+    for order, (row, given) in enumerate(entries.items(), 1):
+        told = {"kind": kind} | {name: given.get(name, "–") for name in texts}
+        rows += [{"row": row, "column": k, "text": v} for k, v in told.items()]
+        rows.append({"row": row, "column": "order", "value": float(order)})
+    return pd.DataFrame(rows).assign(view_id="deviations")

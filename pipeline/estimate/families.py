@@ -52,10 +52,10 @@ def adjusted(
         )
         # One draw is one row of `drawn` in every member, also where a cluster is absent and its column with it.
         results[model.spec_id] = replace(result, meta=result.meta | {"assignments": f"{len(drawn)} common draws"})
-    table = romano_wolf(results).set_index("hypothesis")
+    table = romano_wolf(results).set_index("hypothesis").to_dict("index")
     rows = []
     for model in family:
-        line, own_result = table.loc[model.spec_id], results[model.spec_id]
+        line, own_result = table[model.spec_id], results[model.spec_id]
         result = TestResult(
             statistic=float(line["statistic"]),
             p_value=float(line["p_adjusted"]),

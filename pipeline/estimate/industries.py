@@ -15,6 +15,7 @@ from pipeline.econometrics import (
     randomization_test,
     triple_difference,
     triple_event_study,
+    two_way_fe,
     wald,
     wild_cluster_bootstrap,
 )
@@ -135,6 +136,36 @@ def event_study(
     return _tidy(triple, "triple_event_study", fitted.table, fitted, frame, settings), tests
 
 
+def gradient(triple: Triple, frame: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Return the tidy rows of equation 1 industry by industry, the outcome relative to its mean over the industries.
+
+    On a panel where every province has every industry in every year, the coefficients of the industries (the terms)
+    sum to zero, and the slope of their line on the exposure is the triple difference, with X and without.
+    """
+    relative = f"{triple.outcome}_relative"
+    mean = frame.groupby([UNIT, TIME])[triple.outcome].transform("mean")
+    frame = frame.assign(**{relative: frame[triple.outcome] - mean})
+    shared: dict[str, Any] = {"unit": UNIT, "time": TIME, "by_time": triple.by_time, "cluster": CLUSTER}
+    texts = {
+        "spec_id": triple.spec_id,
+        "estimator": "two_way_fe",
+        "outcome": relative,
+        "fixed_effects": "province + year",
+        "controls": "X×year" if triple.by_time else "",
+        "covariance": "CRV3",
+    }
+    tables = []
+    for industry, own in frame.groupby("industry"):
+        fitted = {
+            kind: two_way_fe(own, relative, "hub_post", covariance=kind, level=settings.level, **shared)
+            for kind in ("CRV3", "CRV1")
+        }
+        table = fitted["CRV3"].table.head(1)
+        table = table.assign(term=industry, std_error_crv1=fitted["CRV1"].table["std_error"].iloc[0])
+        tables.append(tidy_rows(table, fitted["CRV3"], own, settings, texts))
+    return pd.concat(tables)
+
+
 def _tidy(
     triple: Triple, estimator: str, table: pd.DataFrame, main: Estimate, frame: pd.DataFrame, settings: Settings
 ) -> pd.DataFrame:
@@ -155,7 +186,7 @@ def resampled(triple: Triple, frame: pd.DataFrame, settings: Settings, seed: int
     product = {f"{name}_exposed": frame[name] * frame[triple.exposure] for name in triple.by_time}
     exposed = frame.assign(**product, product=frame["hub_post"] * frame[triple.exposure])
     shared: dict[str, Any] = {"unit": "cell", "time": TIME, "cluster": CLUSTER, "effects": effects, "seed": seed}
-    controls = {"by_time": tuple(product)}
+    controls: dict[str, Any] = {"by_time": tuple(product)}
     return {
         "wild_webb": wild_cluster_bootstrap(
             exposed, triple.outcome, "product", draws=settings.wild_draws, distribution="webb", **shared, **controls
@@ -165,7 +196,7 @@ def resampled(triple: Triple, frame: pd.DataFrame, settings: Settings, seed: int
             triple.outcome,
             "hub_post",
             exposure=triple.exposure,
-            draws=settings.wild_draws,
+            draws=None,
             **shared,
             **controls,
         ),
@@ -176,6 +207,7 @@ def resampled(triple: Triple, frame: pd.DataFrame, settings: Settings, seed: int
             triple.exposure,
             exposure_by="industry",
             exposed_by_time=triple.by_time,
+            statistic="coefficient",
             draws=None,
             **shared,
         ),

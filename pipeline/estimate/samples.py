@@ -24,7 +24,7 @@ def merge(panel: pd.DataFrame, indices: pd.DataFrame, units: pd.DataFrame, links
     """
     borders = links[links["kind"] == "adjacency"]
     members = units.loc[units["hub"] != "", "province_code"]
-    exposure = neighbour_exposure(borders[["source", "target"]], members, units["province_code"])
+    exposure = neighbour_exposure(borders[["source", "target"]], members, list(units["province_code"]))
     people = panel[panel["year"] == 2020].set_index("province_code")["pop"]
     units = units.assign(
         population_2020=units["province_code"].map(people),
@@ -109,7 +109,7 @@ def with_treatments(
         if name not in treatments:
             continue
         given = treatments[name]
-        first = event_years.get(given.first, given.first) if isinstance(given.first, str) else given.first
+        first = event_years[given.first] if isinstance(given.first, str) else given.first
         frame[name] = treated(frame, given.group, first=first, only=given.only)
         if given.moderator:
             level = standardised_means(rows, (given.moderator,), given.moderator_years)[given.moderator]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ def honest(
     ``breakdown_<restriction>``; ``statistic`` is the bound.
     """
     coefficients, vcov, years, pre = path_of(model, frame, settings)
-    shared = {
+    shared: dict[str, Any] = {
         "pre_periods": pre,
         "times": years,
         "reference_time": settings.reference_year,
@@ -56,14 +56,14 @@ def honest(
     }
     bounds = RELATIVE if restriction == "relative_magnitude" else SMOOTH
     rows = []
-    for row in honest_did(coefficients, vcov, bounds=bounds, **shared).itertuples():
+    for row in honest_did(coefficients, vcov, bounds=bounds, **shared).to_dict("records"):
         result = TestResult(
-            statistic=float(row.bound),
+            statistic=float(row["bound"]),
             p_value=float("nan"),
-            estimate=float(row.estimate),
-            ci=(float(row.ci_low), float(row.ci_high)),
+            estimate=float(row["estimate"]),
+            ci=(float(row["ci_low"]), float(row["ci_high"])),
         )
-        rows.append(tidy_test(model.spec_id, target, f"honest_{restriction}_{row.bound:g}", result))
+        rows.append(tidy_test(model.spec_id, target, f"honest_{restriction}_{row['bound']:g}", result))
     value = breakdown_value(coefficients, vcov, **shared)
     result = TestResult(statistic=value, p_value=float("nan"))
     return [*rows, tidy_test(model.spec_id, target, f"breakdown_{restriction}", result)]

@@ -101,7 +101,7 @@ def frame_of(shock: Shock, rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
 
 def decompositions(shock: Shock, frame: pd.DataFrame, outcome: str) -> pd.DataFrame:
     """Return the Goodman-Bacon decomposition, and the weights of two-way fixed effects on treated cells, as a view."""
-    keywords = {"unit": UNIT, "time": TIME, "cohort": "cohort"}
+    keywords: dict[str, Any] = {"unit": UNIT, "time": TIME, "cohort": "cohort"}
     bacon = bacon_decomposition(frame, outcome, **keywords)
     rows = [
         {"row": row["comparison"], "column": column, "value": row[column]}

@@ -39,9 +39,10 @@ class Layout:
         The covariates X.
     distance : ndarray, (n, n)
         In km.
-    hubs, provinces, strata, contiguous : ndarray, (draws, n)
-        Assignments drawn for the randomisation tests: of clusters, of single provinces, of provinces within regions, of
-        connected sets.
+    hubs, provinces, strata : ndarray, (draws, n)
+        Assignments drawn for the randomisation tests: of clusters, of single provinces, of provinces within regions.
+    contiguous : ndarray of int, (draws, n)
+        Connected sets: 0 where untreated, else the number of the set.
     """
 
     hub: Floats
@@ -52,12 +53,12 @@ class Layout:
     hubs: Floats
     provinces: Floats
     strata: Floats
-    contiguous: Floats
+    contiguous: NDArray[np.intp]
 
     @cached_property
     def member(self) -> Floats:
         """Cluster membership, (G, n)."""
-        return (self.cluster == np.arange(self.cluster.max() + 1)[:, None]).astype(np.float64)
+        return np.asarray(self.cluster == np.arange(self.cluster.max() + 1)[:, None], dtype=np.float64)
 
 
 def noise(layout: Layout, kind: str, replications: int, rng: np.random.Generator) -> Floats:
@@ -194,6 +195,20 @@ def randomised(fit: Regression, assignments: Floats, *, studentise: bool) -> Flo
     return np.asarray((1 + (drawn >= observed * TIE).sum(axis=0)) / (1 + len(assignments)))
 
 
+def connected(fit: Regression, sets: NDArray[np.intp]) -> Floats:
+    """Return p of the contiguity-respecting test of the t: a drawn set is one cluster, any other province its own."""
+    observed = np.abs(fit.b) * (fit.d @ fit.d) / np.sqrt((fit.scores() ** 2).sum(axis=0))
+    count = np.zeros(len(fit.b))
+    for numbers in sets:
+        d = _without(fit.z, (numbers > 0).astype(np.float64))
+        b = d @ fit.y / (d @ d)
+        own = np.where(numbers > 0, numbers, numbers.max() + 1 + np.arange(len(numbers)))
+        member = (own == np.unique(own)[:, None]).astype(np.float64)
+        scores = member @ (d[:, None] * (fit.y - np.outer(d, b)))
+        count += np.abs(b) * (d @ d) >= observed * TIE * np.sqrt((scores**2).sum(axis=0))
+    return np.asarray((1 + count) / (1 + len(sets)))
+
+
 def wild(fit: Regression, draws: int, rng: np.random.Generator) -> Floats:
     """P of the restricted wild cluster bootstrap with Webb weights."""
     member, squares = fit.layout.member, float(fit.d @ fit.d)
@@ -240,7 +255,7 @@ def sizes(layout: Layout, kind: str, adjustment: str, *, replications: int, draw
         "wild_webb": lambda: wild(fit, draws, rng),
         "randomization_hub": lambda: randomised(fit, layout.hubs, studentise=True),
         "randomization_hub_coefficient": lambda: randomised(fit, layout.hubs, studentise=False),
-        "randomization_contiguous": lambda: randomised(fit, layout.contiguous, studentise=False),
+        "randomization_contiguous": lambda: connected(fit, layout.contiguous),
         "randomization_stratified": lambda: randomised(within, layout.strata, studentise=False),
         "randomization_province": lambda: randomised(fit, layout.provinces, studentise=False),
         "conley_300": lambda: conley(fit, 300.0),

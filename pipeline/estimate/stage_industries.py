@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
@@ -23,7 +26,8 @@ def main() -> None:
     three = industries.panel(industries.employment(rows), groups, rows, x, settings)
     used, work = (frame[frame["year"] != settings.announcement_year] for frame in (nine, three))
     exposures = [f"{kind}_{name}" for name in specs.industries().inputs for kind in ("complete", "direct")]
-    jobs = []
+    jobs: list[tuple[Callable[..., Any], Triple, pd.DataFrame]] = []
+    gradients = []
     for adjustment, by_time in (("none", ()), ("x", x.by_time)):
         for number, exposure in enumerate(exposures):
             spec = f"triple_{exposure}"
@@ -40,6 +44,8 @@ def main() -> None:
         jobs += [(industries.estimate, own, work)]
         own = Triple(f"triple_event.ln_value_added.{adjustment}", "ln_value_added", f"{exposures[0]}_z", by_time)
         jobs += [(industries.event_study, own, nine)]
+        own = Triple(f"industry_gradient.ln_value_added.{adjustment}", "ln_value_added", f"{exposures[0]}_z", by_time)
+        gradients.append(industries.gradient(own, used, settings))
     tasks = (
         delayed(function)(triple, frame, settings, specs.seed("industries", triple.spec_id))
         if function is industries.estimate
@@ -48,7 +54,7 @@ def main() -> None:
     )
     results = Parallel(n_jobs=-1, return_as="generator", **stage.followers())(tasks)
     tables, tests = zip(*tqdm(results, total=len(jobs), desc="industries", unit="spec"), strict=True)
-    store.save(store.part("industries", "estimates"), store.part_frame("estimates", pd.concat(tables)))
+    store.save(store.part("industries", "estimates"), store.part_frame("estimates", pd.concat([*tables, *gradients])))
     found = pd.DataFrame([row for part in tests for row in part])
     store.save(store.part("industries", "tests"), store.part_frame("tests", found))
 

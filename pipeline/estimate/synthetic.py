@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def views(model: Model, rows: pd.DataFrame, treatments: dict[str, Treatment], settings: Settings) -> list[pd.DataFrame]:
-    """Return weights and paths of synthetic DiD, and effects, paths and donors of a synthetic control for each hub.
+    """Return weights and paths of synthetic DiD, and effects, paths, gaps and donors of a synthetic control for each hub.
+
+    The gaps are those of the hubs, and of every control province among the other control provinces: the placebos of
+    each hub.
 
     Parameters
     ----------
@@ -29,7 +32,7 @@ def views(model: Model, rows: pd.DataFrame, treatments: dict[str, Treatment], se
     out = _sdid(model, frame, settings)
     for hub in [h for h in sorted(frame["hub"].unique()) if h]:
         out += _control(hub, model.outcome, frame, names, settings)
-    return out
+    return [*out, _placebos(model.outcome, frame[frame["hubs"] == 0], settings)]
 
 
 def _sdid(model: Model, frame: pd.DataFrame, settings: Settings) -> list[pd.DataFrame]:
@@ -41,6 +44,9 @@ def _sdid(model: Model, frame: pd.DataFrame, settings: Settings) -> list[pd.Data
     wide = frame.pivot_table(index=UNIT, columns=TIME, values=model.outcome)
     treated = frame.groupby(UNIT)["hubs"].first() == 1
     paths = {"treated": wide[treated].mean(), "synthetic": omega @ wide.loc[omega.index]}
+    when = estimate.weights[estimate.weights["kind"] == "time"].set_index("label")["weight"]
+    before = float(when @ (paths["treated"] - paths["synthetic"]).loc[when.index])
+    paths["counterfactual"] = paths["synthetic"] + before  # what the estimate compares the treated with
     return [weights.assign(view_id="sdid_weights"), _long(paths, "sdid_path")]
 
 
@@ -77,14 +83,38 @@ def _control(
     donors = estimate.weights[estimate.weights["kind"] == "unit"].sort_values("weight", ascending=False)
     donors = donors[donors["weight"] >= 0.005]
     for lang, join in (("zh", "、"), ("en", ", ")):
-        texts = [f"{names.loc[d.label, f'name_{lang}']} {d.weight:.2f}" for d in donors.itertuples()]
+        said = names[f"name_{lang}"]
+        texts = [f"{said[label]} {weight:.2f}" for label, weight in zip(donors["label"], donors["weight"], strict=True)]
         table.append({"row": hub, "column": f"donors_{lang}", "text": join.join(texts)})
     wide = panel.pivot_table(index=UNIT, columns=TIME, values=outcome)
     weight = estimate.weights[estimate.weights["kind"] == "unit"].set_index("label")["weight"]
-    paths = {f"{hub}|actual": wide.loc[hub], f"{hub}|synthetic": weight @ wide.loc[weight.index]}
+    actual, synthetic = wide.loc[hub], weight @ wide.loc[weight.index]
+    paths = {f"{hub}|actual": actual, f"{hub}|synthetic": synthetic}
     shares = pd.DataFrame({"row": hub, "column": weight.index.astype(str), "value": weight.to_numpy()})
     return [
         pd.DataFrame(table).assign(view_id="synthetic_control"),
         _long(paths, "synthetic_path"),
+        _long({hub: actual - synthetic}, "synthetic_gaps"),
         shares.assign(view_id="synthetic_donors"),
     ]
+
+
+def _placebos(outcome: str, controls: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Every control province against the other control provinces."""
+    wide = controls.pivot_table(index=UNIT, columns=TIME, values=outcome)
+    gaps = {}
+    for province in wide.index:
+        estimate = synthetic_control(
+            controls,
+            outcome,
+            unit=UNIT,
+            time=TIME,
+            treated_unit=province,
+            treatment_start=settings.event_year,
+            placebos=False,
+            level=settings.level,
+        )
+        assert estimate.weights is not None
+        weight = estimate.weights[estimate.weights["kind"] == "unit"].set_index("label")["weight"]
+        gaps[str(province)] = wide.loc[province] - weight @ wide.loc[weight.index]
+    return _long(gaps, "synthetic_gaps")

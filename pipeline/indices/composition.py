@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from pipeline.indices.weighting import entropy, entropy_weights, normalise
 if TYPE_CHECKING:
     from pipeline.specs import Index
 
-WEIGHTS = {
+WEIGHTS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
     "entropy": entropy_weights,
     "equal": lambda scaled: pd.Series(1 / scaled.shape[1], index=scaled.columns),
 }

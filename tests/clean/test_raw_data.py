@@ -55,7 +55,8 @@ def test_numbers_are_written_as_published():
 def test_layout_of_hubs():
     provinces = registry("provinces", formats.PROVINCES)
     hubs, clusters = registry("hubs", formats.HUBS), registry("clusters", formats.CLUSTERS)
-    table = units.units(provinces, hubs, clusters, registry("prefectures", formats.PREFECTURES), registry("programmes", formats.PROGRAMMES))
+    prefectures = registry("prefectures", formats.PREFECTURES)
+    table = units.units(provinces, hubs, clusters, prefectures, registry("programmes", formats.PROGRAMMES))
     assert len(table) == 31 and len(hubs) == 8 and len(clusters) == 10
     assert (table["hub"] != "").sum() == 14 and table["cluster"].nunique() == 25
     assert table["host"].sum() == 12

@@ -247,7 +247,10 @@ def test_isolated_units_are_drawn_alone_only():
 def test_the_drawn_table_is_what_the_test_evaluates(evidence):
     panel = board(9)
     by_unit = panel.groupby("unit")[["cluster", "treated"]].max()
-    table = connected_assignments(grid(3, 4), by_unit["cluster"], by_unit["treated"], draws=200, seed=RUN["seed"])
+    numbers = connected_assignments(grid(3, 4), by_unit["cluster"], by_unit["treated"], draws=200, seed=RUN["seed"])
+    table = (numbers > 0).astype(int)
+    sizes = [row[row > 0].value_counts().sort_index().tolist() for _, row in numbers.iterrows()]
+    assert {tuple(s) for s in sizes} == {(3, 2, 1, 1)}
     assert table.columns.tolist() == by_unit.index.tolist()
     assert (table.sum(axis=1) == 7).all()
     run = {**RUN, "statistic": "coefficient"}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline import econometrics
 from pipeline.econometrics import (
     Specification,
+    anderson_rubin,
     bacon_decomposition,
     callaway_santanna,
     conley_covariance,
@@ -269,6 +270,9 @@ CASES = STAGGERED | {
     "two_stage_least_squares": lambda panel, **more: numbers(
         two_stage_least_squares(panel, "y", "dose", "instrument", **PANEL, **more)
     ),
+    "anderson_rubin": lambda panel, **more: np.array(
+        anderson_rubin(panel, "y", "dose", "instrument", **PANEL, **more).ci
+    ),
     "long_difference": by_treatment(long_difference, "once", pre=[1, 2, 3, 4], post=[5, 6, 7]),
     "doubly_robust_did": lambda panel, **more: numbers(
         doubly_robust_did(panel, "y", **PANEL, treated="ever", post="post", covariates=["x"], **more)
@@ -401,4 +405,4 @@ def test_exports():
     assert all(callable(getattr(econometrics, name)) for name in names)
     covered = {name.partition(",")[0] for name in CASES} | {"triple_difference", "triple_event_study"}
     takes_a_panel = {n for n in names if "panel" in getattr(getattr(econometrics, n), "__annotations__", {})}
-    assert takes_a_panel - covered == {"distance_rings"}
+    assert takes_a_panel - covered == {"distance_rings", "effective_f"}  # neither uses the outcome

@@ -60,7 +60,8 @@ def test_with_regions_it_is_the_ols_of_long_differences_on_region_dummies(frame_
     model, frame = frame_of("did.chain_ln.region")
     change, units = long_differences(frame, "chain_ln")
     regressors = pd.get_dummies(units["region"], dtype=float).assign(hubs=units["hubs"])
-    assert designs.fit(model, frame, settings, "CRV3").att == pytest.approx(sm.OLS(change, regressors).fit().params["hubs"])
+    slope = sm.OLS(change, regressors).fit().params["hubs"]
+    assert designs.fit(model, frame, settings, "CRV3").att == pytest.approx(slope)
 
 
 @pytest.mark.parametrize("adjustment", ["none", "x", "region"])
