@@ -24,7 +24,11 @@ def subsets(variables: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def feasibility(covariates: pd.DataFrame, hub: pd.Series, labels: dict[str, dict[str, str]]) -> pd.DataFrame:
-    """Return the view ``balancing``: whether a convex combination of the controls balances each set of covariates.
+    """Return whether a convex combination of the controls balances each set of covariates, and the covariates' ranges.
+
+    View ``balancing``, one row a set. ``outside`` of an infeasible set: its covariates whose mean over the hubs
+    lies beyond every control province, or ``together``, where each can be balanced but not all at once. View
+    ``balancing_covariates``, one row a covariate.
 
     Parameters
     ----------
@@ -36,6 +40,8 @@ def feasibility(covariates: pd.DataFrame, hub: pd.Series, labels: dict[str, dict
         Labels of the covariates, zh and en.
     """
     rows: list[dict[str, object]] = []
+    ranges = _ranges(covariates, hub)
+    beyond = ranges.index[(ranges["mean_hub"] < ranges["low"]) | (ranges["mean_hub"] > ranges["high"])]
     for number, names in enumerate(subsets(list(covariates.columns)), 1):
         row, gap = "+".join(names), covariates[hub == 1].mean() - covariates[hub == 0].mean()
         numbers = {"order": float(number), "size": float(len(names)), "gap": float(gap[list(names)].abs().max())}
@@ -46,18 +52,36 @@ def feasibility(covariates: pd.DataFrame, hub: pd.Series, labels: dict[str, dict
             numbers |= {"largest_weight": float(shares.max())}
             texts = {"reason": ""}
         except EstimationError as error:
-            numbers["feasible"], texts = 0.0, {"reason": str(error)}
+            outside = [name for name in names if name in beyond] or ["together"]
+            numbers["feasible"], texts = 0.0, {"reason": str(error), "outside": ", ".join(outside)}
+        texts["set"] = ", ".join(names)
         for lang, join in (("zh", "、"), ("en", "; ")):
             texts[f"names_{lang}"] = join.join(labels[name][lang] for name in names)
         rows += [{"row": row, "column": k, "value": v} for k, v in numbers.items()]
         rows += [{"row": row, "column": k, "text": v} for k, v in texts.items() if v]
-    return pd.DataFrame(rows).assign(view_id="balancing")
+    long = ranges.rename_axis("row").reset_index().melt("row", var_name="column")
+    return pd.concat([pd.DataFrame(rows).assign(view_id="balancing"), long.assign(view_id="balancing_covariates")])
+
+
+def _ranges(covariates: pd.DataFrame, hub: pd.Series) -> pd.DataFrame:
+    """Return means of hub and control provinces, their gap, and the range of the control provinces, by covariate."""
+    treated, controls = covariates[hub == 1], covariates[hub == 0]
+    return pd.DataFrame(
+        {
+            "order": np.arange(1.0, len(covariates.columns) + 1),
+            "mean_hub": treated.mean(),
+            "mean_control": controls.mean(),
+            "gap": treated.mean() - controls.mean(),
+            "low": controls.min(),
+            "high": controls.max(),
+        }
+    )
 
 
 def without_each(model: Model, frame: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Return the view ``weights_without``: the estimate with weights found anew without each cluster, or why none.
 
-    Row ``<spec_id>|<cluster>``; columns estimate, and reason in text.
+    Row ``<spec_id>|<cluster>``; column estimate, or in text ``outcome``, "no solution", and ``reason``.
     """
     rows: list[dict[str, object]] = []
     for cluster in sorted(frame[CLUSTER].unique()):
@@ -66,7 +90,9 @@ def without_each(model: Model, frame: pd.DataFrame, settings: Settings) -> pd.Da
             estimate = fit(model, frame[frame[CLUSTER] != cluster].reset_index(drop=True), settings, "CRV1")
             rows.append({"row": row, "column": "estimate", "value": estimate.att})
         except EstimationError as error:
-            rows.append({"row": row, "column": "reason", "text": str(error)})
+            rows += [
+                {"row": row, "column": k, "text": v} for k, v in (("outcome", "no solution"), ("reason", str(error)))
+            ]
     return pd.DataFrame(rows).assign(view_id="weights_without")
 
 

@@ -35,6 +35,7 @@ COEFFICIENT = ("estimate", "std_error", "df", "p_value", "ci_low", "ci_high")
 def tidy_test(spec_id: str, term: str, method: str, result: TestResult) -> dict[str, object]:
     """Return one row of the ``tests`` file."""
     df1, df2 = result.df if isinstance(result.df, tuple) else (result.df, None)
+    df1 = df1 if df1 is not None and np.isfinite(df1) else None  # missing: normal
     low, high = result.ci or (None, None)
     return {
         "spec_id": spec_id,

@@ -155,8 +155,8 @@ def left_out(spec_id: str, rows: pd.DataFrame, frame: pd.DataFrame, outcome: str
     inside = rows[rows["year"].isin(frame["year"].unique())]
     absent = inside[inside[outcome].isna()]
     texts = {
-        f"names_{k}": "; ".join(f"{n} {y}" for n, y in zip(absent[f"name_{k}"], absent["year"], strict=True))
-        for k in ("zh", "en")
+        f"names_{k}": between.join(f"{n} {y}" for n, y in zip(absent[f"name_{k}"], absent["year"], strict=True))
+        for k, between in (("zh", "、"), ("en", ", "))
     }
     out = [{"row": spec_id, "column": "rows", "value": float(len(absent))}]
     out += [{"row": spec_id, "column": k, "text": v} for k, v in texts.items()]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def views(model: Model, rows: pd.DataFrame, treatments: dict[str, Treatment], settings: Settings) -> list[pd.DataFrame]:
-    """Return weights and paths of synthetic DiD, and effects, paths, gaps and donors of a synthetic control for each hub.
+    """Return weights and paths of synthetic DiD; effects, paths, gaps and donors of a synthetic control for each hub.
 
     The gaps are those of the hubs, and of every control province among the other control provinces: the placebos of
     each hub.
@@ -45,7 +45,7 @@ def _sdid(model: Model, frame: pd.DataFrame, settings: Settings) -> list[pd.Data
     treated = frame.groupby(UNIT)["hubs"].first() == 1
     paths = {"treated": wide[treated].mean(), "synthetic": omega @ wide.loc[omega.index]}
     when = estimate.weights[estimate.weights["kind"] == "time"].set_index("label")["weight"]
-    before = float(when @ (paths["treated"] - paths["synthetic"]).loc[when.index])
+    before = ((paths["treated"] - paths["synthetic"]).loc[when.index] * when).sum()
     paths["counterfactual"] = paths["synthetic"] + before  # what the estimate compares the treated with
     return [weights.assign(view_id="sdid_weights"), _long(paths, "sdid_path")]
 

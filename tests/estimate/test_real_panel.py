@@ -11,7 +11,7 @@ import statsmodels.api as sm
 
 from pipeline import specs
 from pipeline.econometrics import two_way_fe, wild_cluster_bootstrap
-from pipeline.estimate import battery, designs, run, samples
+from pipeline.estimate import battery, describe, designs, run, samples
 
 OUTCOMES = ("chain_ln", "chain", "chain_rank", "chain_share")
 
@@ -194,3 +194,74 @@ def test_left_out_rows_are_named(real_rows, settings, specification):
     view = samples.left_out(model.spec_id, real_rows, frame, model.outcome).set_index("column")
     assert view.loc["names_en", "text"] == "Tibet 2014"
     assert view.loc["rows", "value"] == 1
+
+
+@pytest.mark.parametrize("adjustment", ["none", "x"])
+@pytest.mark.parametrize("condition", ["surplus", "ports", "it", "industry"])
+def test_bottlenecks_are_the_ols_of_long_differences_on_interactions(
+    frame_of, real_rows, settings, condition, adjustment
+):
+    model, frame = frame_of(f"bottleneck_{condition}.chain_ln.{adjustment}")
+    change, units = long_differences(frame, "chain_ln")
+    moderator = specs.models().treatments[f"{condition}_post"].moderator
+    years = real_rows[real_rows["year"].isin([2017, 2018, 2019])]
+    level = years.groupby("province_code")[moderator].mean()
+    units["M"] = ((level - level.mean()) / level.std(ddof=1)).loc[units.index]
+    units["hubs×M"] = units["hubs"] * units["M"]
+    names = ["hubs×M", "hubs", "M", *model.adjustment.by_time]
+    ols = sm.OLS(change, sm.add_constant(units[names].astype(float))).fit()
+    estimates = run.estimates(model, frame, settings)[0].set_index("term")["estimate"]
+    assert estimates[f"{condition}_post"] == pytest.approx(ols.params["hubs×M"], abs=1e-9)
+    assert estimates["hub_post"] == pytest.approx(ols.params["hubs"], abs=1e-9)
+
+
+@pytest.mark.parametrize("adjustment", ["none", "x"])
+def test_the_long_difference_is_an_ols_of_31_changes(frame_of, settings, adjustment):
+    model, frame = frame_of(f"covid_difference.chain_ln.{adjustment}")
+    y = frame.pivot(index="province_code", columns="year", values="chain_ln")
+    change = y[2023] - y[[2018, 2019]].mean(axis=1)
+    units = frame.groupby("province_code").first().loc[change.index]
+    regressors = sm.add_constant(units[["hubs", *model.adjustment.by_time]].astype(float))
+    ols = sm.OLS(change, regressors).fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(units["cluster"])[0]})
+    crv1 = designs.fit(model, frame, settings, "CRV1")
+    assert crv1.att == pytest.approx(ols.params["hubs"], abs=1e-10)
+    assert crv1.std_error == pytest.approx(ols.bse["hubs"], rel=1e-8)
+    assert (crv1.n_obs, crv1.n_clusters) == (31, 25)
+
+
+@pytest.mark.parametrize("adjustment", ["none", "x"])
+@pytest.mark.parametrize("outcome", ["chain_ln", "chain"])
+def test_spillovers_are_the_ols_of_17_changes_on_the_share_of_hub_neighbours(
+    frame_of, settings, borders, outcome, adjustment
+):
+    model, frame = frame_of(f"spillover.{outcome}.{adjustment}")
+    change, units = long_differences(frame, outcome)
+    assert len(change) == 17 and units["hubs"].sum() == 0
+    hubs = set(frame_of("did.chain_ln.none")[1].query("hubs == 1")["province_code"])
+    both = pd.concat([borders, borders.rename(columns={"source": "target", "target": "source"})]).drop_duplicates()
+    share = both.assign(hub=both["target"].isin(hubs)).groupby("source")["hub"].mean()
+    units["share"] = share.loc[units.index]
+    regressors = sm.add_constant(units[["share", *model.adjustment.by_time]].astype(float))
+    ols = sm.OLS(change, regressors).fit()
+    main = designs.fit(model, frame, settings, "CRV3")
+    assert main.att == pytest.approx(ols.params["share"], abs=1e-9 * max(1, abs(main.att)))
+    assert (main.n_clusters, main.df) == (17, 16)
+    refits = [
+        sm.OLS(change.drop(left), regressors.drop(left)).fit().params["share"] for left in change.index
+    ]  # each province is a cluster of its own
+    spread = np.sqrt(16 / 17 * np.sum((np.array(refits) - main.att) ** 2))
+    assert main.std_error == pytest.approx(spread, rel=1e-7)
+
+
+def test_no_hub_cell_is_lost_in_the_reference_year_or_after(real_rows, settings):
+    equations = [m for m in specs.models().specifications if m.data == "corrected"]
+    dates = {"event_year": 2022, "reference_year": 2020, "announcement_year": 2021}
+    view = describe.lost_hub_cells(real_rows, equations, specs.labels(), dates)
+    found = view.set_index(["row", "column"])
+    assert found.loc[("cells", "lost"), "value"] == 0
+    assert found.loc[("cells", "equations"), "value"] == len(equations)
+    for model in equations[::29]:  # the same, from the rows that are used
+        frame = run.sample_of(model, real_rows, specs.models().treatments, settings)
+        after = frame[(frame["year"] == 2020) | (frame["year"] >= 2022)]
+        hubs = after[after["hubs"] == 1].groupby("province_code")["year"].nunique()
+        assert (hubs == after["year"].nunique()).all(), model.spec_id

@@ -1,17 +1,23 @@
-"""Made-up tidy files in the shape of the real ones: every number is drawn from a fixed seed and means nothing."""
+"""Made-up tidy files in the shape of the real ones: every number is drawn from a fixed seed and means nothing.
+
+Estimates and tests are those that ``specs/models.yaml`` declares; the views are written out here.
+"""
 
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline import specs
+
 OUTCOMES = ("chain_ln", "chain", "chain_rank", "chain_share")
 ADJUSTMENTS = ("none", "x", "region")
 EVENT_TIMES = (-9, -8, -7, -6, -4, -3, -2, -1, 0, 1)
-SCALE = {"chain_ln": 0.1, "chain": 2.0, "chain_rank": 1.0, "chain_share": 0.1}
-EFFECTS = {"none": "province + year", "x": "province + year", "region": "province + region×year"}
+SCALE = {"chain": 2.0, "chain_rank": 1.0, "chain_share": 0.1, "compute_intensity": 2.0, "compute_scale": 2.0}
+DIMENSIONS = tuple(f"chain_{name}_ln" for name in ("upgrading", "extension", "transformation", "competitiveness"))
 
 
 def _estimate(rng: np.random.Generator, scale: float) -> dict[str, float]:
@@ -38,88 +44,73 @@ def _test(spec: str, term: str, method: str, **given: object) -> dict[str, objec
     return {"spec_id": spec, "term": term, "method": method, "reason": None} | given
 
 
-RAW = ("ln_it_employment", "it_employment_share", "ln_base_stations", "ln_broadband_ports", "ln_mobile_traffic")
-RAW += ("ln_hightech_revenue", "hightech_revenue_share", "ln_newproduct_revenue", "newproduct_revenue_share", "ln_rd")
-RAW += ("rd_share", "ln_invention_grants", "ln_electricity", "industry_share", "tertiary_share", "advancement")
-RAW += ("ln_gdp_per_capita",)
-DIMENSIONS = tuple(f"chain_{name}_ln" for name in ("upgrading", "extension", "transformation", "competitiveness"))
-COMPUTE = tuple(f"compute_{index}{form}" for index in ("intensity", "scale") for form in ("_ln", "", "_rank", "_share"))
-POST, BY_YEAR = (("hub_post", None),), (("hub_2022", None), ("hub_2023", None))
-EVENT = tuple(("hub", time) for time in EVENT_TIMES)
-ROLES = (("demand_post", None), ("supply_post", None))
-# model: outcomes, (term, event time) pairs, methods; randomisation and bootstrap of some with X × year alone
-MODELS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, int | None], ...], tuple[str, ...]]] = {
-    "did": (OUTCOMES, POST, ("crv1", "wild_webb", "randomization_hub")),
-    "did_by_year": (OUTCOMES, BY_YEAR, ()),
-    "event": (OUTCOMES, EVENT, ("joint", "slope")),
-    "did_uncorrected": (OUTCOMES[:2], POST, ("crv1", "wild_webb", "randomization_hub")),
-    "did_gdp_census4": (OUTCOMES[:2], POST, ("crv1",)),
-    "did_gdp_first_release": (OUTCOMES[:2], POST, ("crv1",)),
-    "event_uncorrected": (OUTCOMES[:2], EVENT, ("joint", "slope")),
-    "compute": (COMPUTE, POST, ("crv1", "x wild_webb", "x randomization_hub")),
-    "compute_event": (("compute_intensity_ln", "compute_scale_ln"), EVENT, ("joint", "slope")),
-    "dimensions": (DIMENSIONS, POST, ("crv1", "x wild_webb", "x randomization_hub")),
-    "dimensions_event": (DIMENSIONS, EVENT, ("joint", "slope")),
-    "raw": (RAW, POST, ("crv1", "x wild_webb", "x randomization_hub")),
-    "raw_event": (RAW, EVENT, ("joint", "slope")),
-    "roles": (OUTCOMES, ROLES, ("equality", "permutation_role")),
-    "roles_dimensions": (DIMENSIONS, ROLES, ("equality", "permutation_role")),
-}
-TERMS = {"joint": "pre", "slope": "pre", "equality": "demand_post - supply_post"}
-TERMS |= {"permutation_role": TERMS["equality"]}
+TREND_TESTS = ("joint", "slope")
+CONTRASTS = ("equality", "permutation_role")
+DRAWN = {"randomization_hub": 1081575, "permutation_role": 70}
 
 
-def _tests(rng: np.random.Generator, spec: str, scale: float, methods: tuple[str, ...]) -> list[dict[str, object]]:
+def _term(model: specs.Model, method: str) -> str:
+    if method in TREND_TESTS:
+        return "pre"
+    return " - ".join(model.treatments) if method in CONTRASTS else model.treatments[0]
+
+
+def _terms(model: specs.Model) -> list[tuple[str, int | None]]:
+    times = EVENT_TIMES if model.estimator.startswith("event_study") else (None,)
+    return [(term, time) for term in model.treatments for time in times]
+
+
+def _methods(model: specs.Model) -> tuple[str, ...]:
+    """Tests of a specification, and the step-down p of the families it belongs to."""
+    for family in specs.models().families.values():
+        if model.model == family["model"] and model.adjustment.id in ("none", "x"):
+            return (*model.tests, "romano_wolf", "romano_wolf_unadjusted")
+    return model.tests
+
+
+def _tests(rng: np.random.Generator, model: specs.Model, scale: float) -> list[dict[str, object]]:
     interval = {"ci_low": -1.2345 * scale, "ci_high": 2.3456 * scale}
-    known: dict[str, dict[str, object]] = {
-        "crv1": {"df1": 24.0} | interval,
-        "wild_webb": {"draws": 9999, "exact": False},
-        "randomization_hub": {"draws": 1081575, "exact": True} | interval,
-        "joint": {"statistic": 1.5, "df1": 6.0, "df2": 24.0},
-        "slope": {"statistic": 0.5, "df1": 24.0} | interval,
-        "equality": {"estimate": 0.5 * scale, "statistic": 0.5, "df1": 24.0} | interval,
-        "permutation_role": {"draws": 70, "exact": True},
-    }
-    chosen = [m.removeprefix("x ") for m in methods if not m.startswith("x ") or spec.endswith(".x")]
-    return [
-        _test(spec, TERMS.get(method, "hub_post"), method, p_value=float(rng.uniform(0.01, 0.99)), **known[method])
-        for method in chosen
-    ]
+    numbers = {"estimate": 0.5 * scale, "statistic": 0.5, "df1": 24.0} | interval
+    rows = []
+    for method in _methods(model):
+        given: dict[str, Any] = {"df1": 6.0, "df2": 24.0, "statistic": 1.5} if method == "joint" else dict(numbers)
+        given |= {"draws": DRAWN.get(method, 9999), "exact": method in DRAWN, "p_value": float(rng.uniform(0.01, 0.99))}
+        rows.append(_test(model.spec_id, _term(model, method), method, **given))
+    return rows
 
 
 def estimates_and_tests(seed: int = 7) -> tuple[pd.DataFrame, pd.DataFrame]:
     rng = np.random.default_rng(seed)
     estimates, tests = [], []
-    for model, (outcomes, terms, methods) in MODELS.items():
-        for outcome, adjustment in product(outcomes, ADJUSTMENTS):
-            spec, scale = f"{model}.{outcome}.{adjustment}", SCALE.get(outcome, 0.1)
-            constants = {
-                "outcome": outcome,
-                "n_obs": 279,
-                "n_units": 31,
-                "n_treated": 14,
-                "n_clusters": 25,
-                "n_treated_clusters": 8,
-                "fixed_effects": EFFECTS[adjustment],
-                "controls": "X×year" if adjustment == "x" else "",
-                "covariance": "CRV3",
-                "sample": "2013–2016, 2018–2020, 2022, 2023",
-                "outcome_mean": 30 * scale,
-                "outcome_sd": 5 * scale,
-                "data_sha256": "0123456789abcdef" * 4,
-                "plan_sha256": "fedcba9876543210" * 4,
-            }
-            for term, time in terms:
-                row = _estimate(rng, scale)
-                if time == -2:
-                    row = dict.fromkeys(row, np.nan) | {"estimate": 0.0}
-                if not outcome.endswith("_ln"):
-                    row |= {"power_05": np.nan, "power_10": np.nan}
-                key = {"spec_id": spec, "term": term, "event_time": time, "cohort": None}
-                estimates.append(key | row | constants)
-            tests += _tests(rng, spec, scale, methods)
-    frame = pd.DataFrame(estimates)
-    frame = frame.astype({"event_time": "Int64", "cohort": "Int64"})
+    for model in specs.models().specifications:
+        scale = SCALE.get(model.outcome, 0.1)
+        constants = {
+            "estimator": model.estimator,
+            "outcome": model.outcome,
+            "n_obs": 279,
+            "n_units": 31,
+            "n_treated": 14,
+            "n_clusters": 25,
+            "n_treated_clusters": 8,
+            "fixed_effects": model.adjustment.fixed_effects,
+            "controls": model.adjustment.controls,
+            "covariance": "CRV3",
+            "sample": "2013–2016, 2018–2020, 2022, 2023",
+            "outcome_mean": 30 * scale,
+            "outcome_sd": 5 * scale,
+            "data_sha256": "0123456789abcdef" * 4,
+            "plan_sha256": "fedcba9876543210" * 4,
+        }
+        for term, time in _terms(model):
+            row = _estimate(rng, scale)
+            if time == -2:
+                row = dict.fromkeys(row, np.nan) | {"estimate": 0.0}
+            if not (model.outcome.startswith("ln_") or model.outcome.endswith("_ln")):
+                row |= {"power_05": np.nan, "power_10": np.nan}
+            key = {"spec_id": model.spec_id, "term": term, "event_time": time, "cohort": None}
+            estimates.append(key | row | constants)
+        tests += _tests(rng, model, scale)
+    frame = pd.DataFrame(estimates).astype({"event_time": "Int64", "cohort": "Int64"})
     return frame, pd.DataFrame(tests).astype({"draws": "Int64", "exact": "boolean"})
 
 
@@ -148,6 +139,9 @@ PUBLISHED = {
     "intelligent_computing_centres|June 2024": 250.0,
     "intelligent_share_of_compute|2023 white paper": 25.0,
 }
+ELASTICITIES = {"gdp": "Growth of GDP per point of the index"}
+ELASTICITIES |= {"digital_economy": "Growth of the digital economy per point of the index"}
+EDITIONS = ("2020 edition", "2021-22 edition", "2022-23 edition")
 VARIABLES = ("chain_ln", "chain", "ht_revenue", "tech_bought", "ht_firms", "np_revenue", "np_spending", "inv_grants")
 VARIABLES += ("ind_stock", "compute_intensity", "compute_scale", "x_gdp_per_capita", "x_tertiary_share", "x_population")
 
@@ -168,6 +162,10 @@ def registry_and_moments() -> pd.DataFrame:
         for n in range(1, 8)
     }
     published = {row: _texts(("name", "edition", "unit", "source", "note"), row) for row in PUBLISHED}
+    elastic = {f"elasticity_{name}|{edition}": name for name, edition in product(ELASTICITIES, EDITIONS)}
+    for row, name in elastic.items():
+        published[row] = _texts(("edition", "unit", "source"), row) | {"name_en": ELASTICITIES[name]}
+        published[row] |= {"name_zh": "弹性", "note_zh": "", "note_en": ""}
     texts = {
         "registry_hubs": hub,
         "registry_clusters": {row: _texts(("cluster", "host", "startup_area"), row) for row in CLUSTERS},
@@ -179,7 +177,9 @@ def registry_and_moments() -> pd.DataFrame:
     balance = ("mean_hub", "sd_hub", "mean_control", "sd_control", "difference", "normalised_difference")
     numbers = {
         "registry_clusters": {row: {"pue_max": 1.25, "rack_use_min": 0.65} for row in CLUSTERS},
-        "published_numbers": {row: {"value": value} for row, value in PUBLISHED.items()},
+        "published_numbers": {
+            row: {"value": value} for row, value in (PUBLISHED | dict.fromkeys(elastic, 3.5)).items()
+        },
         "descriptives": {v: {"n": 1279.0} | {m: float(rng.normal(0, 900)) for m in moments} for v in VARIABLES},
         "balance": {v: {b: float(rng.normal(0, 3)) for b in balance} for v in VARIABLES},
     }
@@ -193,12 +193,6 @@ PUBLICATIONS = (
     "China Statistics Yearbook on High Technology Industry (NBS)",
     "Provincial input-output tables 2012 and 2017 (NBS)",
 )
-SERIES = ("hightech_revenue", "tech_market_bought", "hightech_firms", "newproduct_revenue", "newproduct_spending")
-SERIES += ("invention_grants", "industrial_invention_stock", "gdp", "population", "broadband_ports", "base_stations")
-SERIES += ("mobile_internet_users", "computers_per_100", "ecommerce_firm_share", "websites_per_100_firms", "pop")
-SERIES += ("bachelor_graduates", "ecommerce_sales", "it_employment", "urban_employment", "mobile_internet_traffic")
-SERIES += ("rd_expenditure", "electricity_consumption", "va_industry_census5", "va_secondary_census5")
-SERIES += ("va_tertiary_census5", "va_electronics_io", "va_tertiary")
 INDICATORS = {
     "chain": ("ht_revenue", "tech_bought", "ht_firms", "np_revenue", "np_spending", "inv_grants", "ind_stock"),
     "compute_intensity": ("ports", "mobile", "computers", "ecfirms", "firm_websites", "graduates"),
@@ -211,19 +205,15 @@ def sources_and_verdicts() -> pd.DataFrame:
     """The views of the appendix tables, and the province-years left out."""
     rng = np.random.default_rng(5)
     variables = {}
-    for number, name in enumerate(SERIES):
-        derived = name == "pop"
+    for number, (name, entry) in enumerate(specs.dictionary().items()):
+        derived = entry.derived
         breaks = "2018: another count (2017 too)" if name in ("hightech_revenue", "mobile_internet_users") else ""
         variables[name] = {"zh": f"{name}的中文", "en": f"{name} in English", "years": f"20{number:02d}–2023"}
         variables[name] |= {"publication": "derived" if derived else PUBLICATIONS[number % 5], "check": "A"}
         variables[name] |= {"vintage": "revised after the 5th economic census (2023)" if number % 2 else ""}
         variables[name] |= {"formula": "log(x) * 10000" if derived else "", "breaks_en": breaks}
         variables[name] |= {"breaks_zh": breaks.replace(": ", "：")}
-    left_out = {
-        f"{model}.{outcome}.x": dict.fromkeys(("names_zh", "names_en"), "")
-        for model, outcomes in (("dimensions", DIMENSIONS), ("raw", RAW))
-        for outcome in outcomes
-    }
+    left_out = {m.spec_id: dict.fromkeys(("names_zh", "names_en"), "") for m in specs.models().specifications}
     left_out["raw.ln_newproduct_revenue.x"] = {"names_zh": "西藏 2014", "names_en": "Tibet 2014"}
     verdict = {"province_zh": "上海", "province_en": "Shanghai", "year": "2016", "variable_zh": "网站数"}
     verdict |= {"variable_en": "Websites", "rules": "decimals, spike", "reason_zh": "37.2→10→41.4567。"}
@@ -243,7 +233,7 @@ def sources_and_verdicts() -> pd.DataFrame:
     }
     weights = ("low", "high", "entropy", "weight", "weight_equal")
     numbers = {
-        "variables": {name: {"order": float(-number)} for number, name in enumerate(SERIES)},
+        "variables": {name: {"order": float(-number)} for number, name in enumerate(specs.dictionary())},
         "index_weights": {row: {w: float(rng.normal(0, 9)) for w in weights} for row in texts["index_weights"]},
         "quality": {"websites|310000|2016": {"value": 10.0}, "websites|110000|2016": {"value": 1234.5678}},
         "quality_rules": {
@@ -255,8 +245,34 @@ def sources_and_verdicts() -> pd.DataFrame:
     return values(texts, numbers)
 
 
+def designs() -> pd.DataFrame:
+    """The views about the design: programmes, weights of control provinces, deviations from the plan."""
+    provinces = {
+        code: {"name_zh": f"省份{code}", "name_en": f"Province {code}"}
+        for code in sorted({m.without for m in specs.models().specifications if m.without.isdigit()})
+    }
+    named = {f"{group}_{lang}": f"{group} {lang}" for group in ("hubs", "controls") for lang in ("zh", "en")}
+    programmes = ("has_bigdata_zone", "has_ai_zone")
+    said = {f"{part}_{lang}": f"{part} {lang}" for part in ("what", "why", "effect") for lang in ("zh", "en")}
+    texts = {
+        "hub_map": provinces,
+        "policy_overlap": dict.fromkeys(programmes, named),
+        "deviations": {
+            "first": said | {"kind": "declared", "date": "2026-01-02"},
+            "no_cell": dict.fromkeys(said, "–") | {"kind": "cells", "date": "–"},
+        },
+    }
+    cells = {f"{group}_{kind}": 7.0 for group in ("hub", "control") for kind in ("with", "without")}
+    numbers = {
+        "policy_overlap": dict.fromkeys(programmes, cells),
+        "control_weights": {"doubly_robust.chain_ln.none": {"effective_controls": 4.321, "350000": 0.4321}},
+        "deviations": {"first": {"order": 1.0}, "no_cell": {"order": 1.0}, "cells": {"equations": 408.0, "lost": 0.0}},
+    }
+    return values(texts, numbers)
+
+
 def tidy(seed: int = 7) -> dict[str, pd.DataFrame]:
     """All three files."""
     estimates, tests = estimates_and_tests(seed)
-    views = pd.concat([registry_and_moments(), sources_and_verdicts()], ignore_index=True)
+    views = pd.concat([registry_and_moments(), sources_and_verdicts(), designs()], ignore_index=True)
     return {"estimates": estimates, "tests": tests, "values": views}

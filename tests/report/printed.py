@@ -130,7 +130,10 @@ class Printed:
     def allowed(self, row: str, column: int, labels: list[str]) -> set[str]:
         """Numbers in fixed words that may stand in a cell or note."""
         if row.startswith("note"):
-            fixed = _literals(self.stanza["notes"][int(row[5:]) - 1], self.language)
+            note = self.stanza["notes"][int(row[5:]) - 1]
+            fixed = _literals(note, self.language)
+            if "{spec_ids}" in str(note):
+                fixed += [cell["key"].split(" | ")[0] for cells in self.sidecar().values() for cell in cells]
         else:
             kinds = ("label",) if column == 1 else ("cell", "cells")
             parts = [part for kind in kinds for part in _find(self.stanza, kind)]

@@ -31,6 +31,14 @@ def test_specification_ids_are_grouped_by_model_and_outcome():
     assert grouped(keys) == ["did.y.{none, x}", "event.y.x"]
 
 
+def test_many_models_that_begin_alike_stand_together():
+    left = [f"leave_out_{name}.y.{adjustment} | post" for name in ("A", "B", "C", "D") for adjustment in ("none", "x")]
+    keys = pd.Series([*left, "did_2023.y.x | post", "did_to_2019.y.x | post", "curve | post | median"])
+    assert grouped(keys) == ["leave_out_{A, B, C, D}.y.{none, x}", "did_2023.y.x", "did_to_2019.y.x", "curve"]
+    keys = pd.Series([f"{name}.y.x | post" for name in ("did", "event", "roles", "raw")])
+    assert grouped(keys) == ["{did, event, roles, raw}.y.x"]
+
+
 def test_every_format_and_language_is_linked():
     text = toy_list()
     for link in (

@@ -98,6 +98,9 @@ def _index(index: Index, scales: Mapping[str, Any], known: Mapping[str, Any]) ->
         name = index.id if scale == "score" else f"{index.id}_{scale}"
         said = {"zh": index.zh, "en": index.en}
         yield _scaled(name, scales[scale], said, index, own if scale == "score" else (index.id,))
+    if index.log_dimensions:
+        said = {"zh": index.zh, "en": index.en}
+        yield _scaled(f"{index.id}_mean_ln", scales["mean_ln"], said, index, own)
     for dimension, text in index.dimensions.items():
         part = tuple(column.id for column in index.indicators if column.dimension == dimension)
         said = {"zh": index.zh, "en": index.en, "dimension_zh": text["zh"], "dimension_en": text["en"]}

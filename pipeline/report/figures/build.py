@@ -9,14 +9,36 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.errors import ReportError
-from pipeline.report.figures import by_role, event_study, hub_map, index_ranks, raw_trends, rows, sheet
+from pipeline.report.figures import (
+    by_role,
+    event_study,
+    honest_did,
+    hub_map,
+    index_ranks,
+    industry_gradient,
+    leave_one_out,
+    power_curve,
+    randomization,
+    raw_trends,
+    rows,
+    sheet,
+    specification_curve,
+    synthetic_paths,
+)
 
 DRAW: dict[str, Callable[[sheet.Sheet], Figure]] = {
     "by_role": by_role.draw,
     "event_study": event_study.draw,
+    "honest_did": honest_did.draw,
     "hub_map": hub_map.draw,
     "index_ranks": index_ranks.draw,
+    "industry_gradient": industry_gradient.draw,
+    "leave_one_out": leave_one_out.draw,
+    "power_curve": power_curve.draw,
+    "randomization": randomization.draw,
     "raw_trends": raw_trends.draw,
+    "specification_curve": specification_curve.draw,
+    "synthetic_paths": synthetic_paths.draw,
 }
 
 

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 
 from pipeline.report.figures.sheet import DEMAND, MUTED, SUPPLY_INK, Sheet, blank, finish, number
 
-# colour, marker of the ends, line style of the estimate, shift in shares of the axis
-LOOKS = {"none": (SUPPLY_INK, (0, (1.2, 1.2)), -0.008), "x": (DEMAND, (0, (4, 1.5)), 0.008)}
+# colour, marker, size, shift in shares of the axis
+LOOKS = {"none": (SUPPLY_INK, "s", 3.6, -0.011), "x": (DEMAND, "o", 4.0, 0.011)}
 
 
 def draw(sheet: Sheet) -> Figure:
-    """Draw the rows ``intervals``, bounds in ``statistic``, on one y axis; specifications in the order of ``series``."""
+    """Draw the rows ``intervals``, bounds in ``statistic``, one series a specification of ``series``, on one y axis."""
     figure = blank(sheet)
     panels = list(sheet.stanza["panels"])
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -21,7 +21,7 @@ def draw(sheet: Sheet) -> Figure:
         axis.set_title(sheet.word(restriction))
         axis.set_xlabel(sheet.word(f"x_{restriction}"))
     axes[0].set_ylabel(sheet.word("y"))
-    axes[0].legend(loc="upper left", handlelength=2.2)
+    axes[0].legend(loc="upper left", handletextpad=0.3)
     low, high = axes[0].get_ylim()
     axes[0].set_ylim(low, high + 0.1 * (high - low))  # room for the legend
     finish(figure, sheet, [sheet.word("note", **_breakdown(sheet))])
@@ -34,15 +34,17 @@ def _panel(axis: Axes, restriction: str, sheet: Sheet) -> None:
     width = float(rows["statistic"].max() - rows["statistic"].min())
     axis.axhline(0, color=MUTED, lw=0.7, zorder=1)
     for name, spec_id in sheet.stanza["series"].items():
-        colour, style, shift = LOOKS[name]
+        colour, marker, size, shift = LOOKS[name]
         some = rows[rows["spec_id"] == spec_id]
         at = some["statistic"] + shift * width
         axis.vlines(at, some["ci_low"], some["ci_high"], color=colour, lw=1.6, zorder=3, gid=f"intervals {name}")
         for end in ("ci_low", "ci_high"):
             axis.plot(at, some[end], ls="", marker="_", ms=4.5, mew=0.9, color=colour, zorder=3)
-        # At every bound the same: what holds if trends are parallel.
-        axis.axhline(some["estimate"].iloc[0], color=colour, ls=style, lw=0.9, zorder=2, gid=f"estimate {name}")
-        axis.plot([], [], color=colour, ls=style, lw=1.2, label=sheet.word(name))
+        # The estimate under parallel trends, the same at every bound.
+        axis.plot(
+            at, some["estimate"], ls="", marker=marker, ms=size, mfc=colour, mec="white", mew=0.6, zorder=4,
+            gid=f"estimate {name}", label=sheet.word(name),
+        )  # fmt: skip
     axis.set_xticks(sorted(rows["statistic"].unique()))
     axis.set_xticklabels([f"{bound:g}" for bound in sorted(rows["statistic"].unique())])
     axis.set_xlim(-0.05 * width, 1.05 * width)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.report.figures.sheet import CONTROL, DEMAND, INK, MUTED, SUPPLY_INK, Sheet, blank, finish, number
+from pipeline.report.figures.sheet import CONTROL, DEMAND, MUTED, SUPPLY_INK, Sheet, blank, finish, number
 
 # colour, line style, marker of the detectable effect
 LOOKS = {
@@ -22,17 +25,19 @@ def draw(sheet: Sheet) -> Figure:
     power = float(sheet.stanza["power"])
     for level, word in ((power, "reached"), (float(sheet.stanza["level"]), "level")):
         axis.axhline(level, color=MUTED, lw=0.7, zorder=1)
-        axis.text(0.996, level + 0.012, sheet.word(word), transform=axis.get_yaxis_transform(), ha="right", color=MUTED)
+        axis.text(0.996, level + 0.02, sheet.word(word), transform=axis.get_yaxis_transform(), ha="right", color=MUTED)
     for name in sheet.stanza["series"]:
         _curve(axis, name, power, sheet)
     for effect in sheet.stanza["effects"]:
         axis.axvline(float(effect), color=MUTED, lw=0.6, ls=(0, (1, 2)), zorder=1)
     axis.set_xlim(0, float(sheet.rows["curves"]["x"].max()))
-    axis.set_ylim(0, 1)
+    axis.set_ylim(0, 1.02)
+    axis.set_yticks(np.linspace(0, 1, 6))
     axis.set_xlabel(sheet.word("x"))
     axis.set_ylabel(sheet.word("y"))
-    axis.legend(loc="upper left", bbox_to_anchor=(0.0, 0.78), handlelength=2.6)
-    finish(figure, sheet, [sheet.word("note", df=sheet.fact("estimates", "df"), covariance=sheet.fact("estimates", "covariance"))])
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.2), handlelength=2.6)
+    facts = {name: sheet.fact("estimates", name) for name in ("df", "covariance")}
+    finish(figure, sheet, [sheet.word("note", **facts)])
     return figure
 
 
@@ -44,8 +49,8 @@ def _curve(axis: Axes, name: str, power: float, sheet: Sheet) -> None:
     estimate = sheet.rows["estimates"].set_index("spec_id").loc[spec_id]
     facts = {"mde": number(float(estimate["mde"]), 3)}
     facts |= {f: number(float(estimate[f])) for f in ("power_05", "power_10")}
-    label = sheet.word(name, **facts)
+    label = sheet.word(f"series_{name}", **facts)
     axis.plot(curve["x"], curve["value"], color=colour, ls=style, lw=1.5, zorder=3, gid=f"power {name}")
-    axis.plot([estimate["mde"]], [power], ls="", marker=marker, ms=5, mfc=colour, mec="white", mew=0.6, zorder=5, gid=f"mde {name}")
-    axis.plot([], [], color=colour, ls=style, lw=1.5, marker=marker, ms=5, mec="white", mew=0.6, label=label)
-    axis.tick_params(labelcolor=INK)
+    marked: dict[str, Any] = {"color": colour, "marker": marker, "ms": 5, "mec": "white", "mew": 0.6}
+    axis.plot([estimate["mde"]], [power], ls="", zorder=5, gid=f"mde {name}", **marked)
+    axis.plot([], [], ls=style, lw=1.5, label=label, **marked)

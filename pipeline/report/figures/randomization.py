@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Mapping
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,7 +24,7 @@ def draw(sheet: Sheet) -> Figure:
         axis.set_title(sheet.word(spec_id))
         axis.set_xlabel(sheet.word("x"))
     axes[0].set_ylabel(sheet.word("y"))
-    axes[0].set_ylim(0, 1.2 * axes[0].get_ylim()[1])  # room for the words
+    axes[0].set_ylim(0, 1.3 * axes[0].get_ylim()[1])  # room for the words
     finish(figure, sheet, [sheet.word("note", draws=_draws(sheet))])
     return figure
 
@@ -33,15 +35,18 @@ def _panel(axis: Axes, spec_id: str, sheet: Sheet) -> None:
     chosen = rows["column"] == "observed"
     bars = rows[~chosen].sort_values("x")
     observed = float(rows.loc[chosen, "value"].iloc[0])
-    test = sheet.rows["tests"].set_index("spec_id").loc[spec_id]
+    tests = sheet.rows["tests"]
+    test = tests[tests["spec_id"] == spec_id].iloc[0].to_dict()
     axis.bar(bars["x"], 100 * bars["value"], width=BIN, color=CONTROL, lw=0, zorder=2, gid="shares")
-    axis.axvline(observed, ymax=0.83, color=HUB, lw=1.6, zorder=4, gid="observed")
-    axis.axvline(-observed, ymax=0.83, color=HUB, lw=1.0, ls=(0, (3, 2)), zorder=4, gid="mirrored")
+    axis.axvline(observed, ymax=0.79, color=HUB, lw=1.6, zorder=4, gid="observed")
+    axis.axvline(-observed, ymax=0.79, color=HUB, lw=1.0, ls=(0, (3, 2)), zorder=4, gid="mirrored")
     axis.text(0.02, 0.985, _said(observed, test, sheet), transform=axis.transAxes, va="top", linespacing=1.4, color=INK)
     axis.set_xlim(-LIMIT, LIMIT)
+    axis.set_xticks(range(-4, 5, 2))
+    axis.set_xticks(range(-6, 7), minor=True)
 
 
-def _said(observed: float, test: pd.Series, sheet: Sheet) -> str:
+def _said(observed: float, test: Mapping[Any, Any], sheet: Sheet) -> str:
     ends = {name: number(float(test[name]), 3) for name in ("ci_low", "ci_high")}
     return sheet.word("result", t=number(observed), p=p_value(float(test["p_value"])), **ends)
 

@@ -11,6 +11,7 @@ import pandas as pd
 TABLE_FORMATS = ("html", "md", "csv", "tex", "docx")
 FIGURE_FORMATS = ("pdf", "svg", "png")
 LANGUAGES = ("en", "zh")
+FEW = 3
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,31 @@ class Printed:
 
 
 def grouped(keys: pd.Series) -> list[str]:
-    """Return the specification ids among the keys of traced numbers, shortened by model: ``did.chain_ln.{none, x}``."""
+    """Return the specification ids among the keys of traced numbers, shortened: ``did.chain_ln.{none, x}``.
+
+    Adjustments of one model and outcome stand together; so do more than ``FEW`` models that begin alike and share what
+    follows: ``leave_out_{GZ, NM, …}.chain_ln.{none, x}``.
+    """
     ids = pd.unique(keys.astype(str).str.split("|").str[0].str.strip())
-    groups: dict[str, list[str]] = {}
+    adjustments: dict[str, list[str]] = {}
     for name in ids:
         head, _, adjustment = name.rpartition(".")
-        groups.setdefault(head, []).append(adjustment)
-    return [f"{k}.{{{', '.join(v)}}}" if len(v) > 1 else f"{k}.{v[0]}" for k, v in groups.items()]
+        adjustments.setdefault(head or name, []).extend([adjustment] if head else [])
+    models: dict[tuple[str, str], list[str]] = {}
+    for head, found in adjustments.items():
+        model, *rest = [*head.split("."), *([_braces(found)] if found else [])]
+        family = model.rpartition("_")[0]
+        models.setdefault((family, ".".join(rest)), []).append(model)
+    out: list[str] = []
+    for (family, rest), alike in models.items():
+        start = f"{family}_" if family else ""
+        told = [_braces([m.removeprefix(start) for m in alike], start)] if len(alike) > FEW else alike
+        out += [f"{model}.{rest}" if rest else model for model in told]
+    return out
+
+
+def _braces(parts: Sequence[str], prefix: str = "") -> str:
+    return prefix + (f"{{{', '.join(parts)}}}" if len(parts) > 1 else parts[0])
 
 
 def tables(stanzas: Mapping[str, Any], keys: Mapping[str, pd.Series]) -> list[Printed]:
@@ -102,7 +121,7 @@ def contents(printed: Sequence[Printed], site: Mapping[str, Any], hashes: Mappin
         "To look around, open [`index.html`](index.html) in a browser. 浏览请打开 [`index.html`](index.html)。",
         "",
         f"- data · 数据 sha256 `{hashes['data_sha256']}`",
-        f"- plan · 方案 sha256 `{hashes['plan_sha256']}`",
+        f"- plan · 计划 sha256 `{hashes['plan_sha256']}`",
         "",
         "| id | title · 标题 | files · 文件 | data · 数据 | specifications · 设定 |",
         "|---|---|---|---|---|",
