@@ -88,7 +88,7 @@ TABLES = {
     "exposures": Table("data/panel/exposures.parquet", ("industry",)),
     "exposures_employment": Table("data/panel/exposures_employment.parquet", ("industry",)),
     "indices": Table("data/panel/indices.parquet", ("province_code", "year")),
-    "index_variants": Table("data/panel/index_variants.parquet", ("province_code", "year")),
+    "index_variants": Table("data/panel/variants/index_variants.parquet", ("province_code", "year")),
 } | {name: Table(f"results/estimates/{name}.parquet", key, OPTIONAL, csv=True) for name, key in PARTS.items()}
 HASHES = "data/panel/hashes.json"
 

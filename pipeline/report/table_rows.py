@@ -30,13 +30,13 @@ def expand(rows: Any, tidy: Tidy, place: str) -> list[Row]:
 
 
 def _each(rows: Row) -> list[Row]:
-    """Return the ``lines`` once an entry: ``{item}`` is its id, its ``vars`` hold for every line; a gap before it."""
+    """Return the ``lines`` once an entry: ``{item}`` is its id, its ``vars`` hold for every line; a gap between."""
     out: list[Row] = []
     for number, entry in enumerate(rows["each"]):
         entry = {"id": entry} if isinstance(entry, str) else entry
         for at, line in enumerate(rows["lines"]):
             own = {"item": entry["id"]} | entry.get("vars", {}) | line.get("vars", {})
-            gap = bool(at == 0 and number > 0 and len(rows["lines"]) > 1)
+            gap = bool(line.get("gap")) or bool(at == 0 and number > 0 and len(rows["lines"]) > 1)
             out.append(line | {"id": f"{entry['id']}.{line['id']}", "vars": own, "gap": gap})
     return out
 

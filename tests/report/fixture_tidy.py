@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import specs
+from tests.report import fixture_designs, fixture_inference
 
 OUTCOMES = ("chain_ln", "chain", "chain_rank", "chain_share")
 ADJUSTMENTS = ("none", "x", "region")
@@ -49,10 +50,13 @@ CONTRASTS = ("equality", "permutation_role")
 DRAWN = {"randomization_hub": 1081575, "permutation_role": 70}
 
 
-def _term(model: specs.Model, method: str) -> str:
+def _tested(model: specs.Model, method: str) -> tuple[str, ...]:
+    """Terms that a test is about: the two variances have one of every treatment."""
     if method in TREND_TESTS:
-        return "pre"
-    return " - ".join(model.treatments) if method in CONTRASTS else model.treatments[0]
+        return ("pre",)
+    if method in CONTRASTS:
+        return (" - ".join(model.treatments),)
+    return tuple(model.treatments) if method in ("crv1", "cr2") else (model.treatments[0],)
 
 
 def _terms(model: specs.Model) -> list[tuple[str, int | None]]:
@@ -75,7 +79,7 @@ def _tests(rng: np.random.Generator, model: specs.Model, scale: float) -> list[d
     for method in _methods(model):
         given: dict[str, Any] = {"df1": 6.0, "df2": 24.0, "statistic": 1.5} if method == "joint" else dict(numbers)
         given |= {"draws": DRAWN.get(method, 9999), "exact": method in DRAWN, "p_value": float(rng.uniform(0.01, 0.99))}
-        rows.append(_test(model.spec_id, _term(model, method), method, **given))
+        rows += [_test(model.spec_id, term, method, **given) for term in _tested(model, method)]
     return rows
 
 
@@ -272,7 +276,14 @@ def designs() -> pd.DataFrame:
 
 
 def tidy(seed: int = 7) -> dict[str, pd.DataFrame]:
-    """All three files."""
+    """All three files; of a test that two fixtures make up, the first counts."""
     estimates, tests = estimates_and_tests(seed)
-    views = pd.concat([registry_and_moments(), sources_and_verdicts(), designs()], ignore_index=True)
-    return {"estimates": estimates, "tests": tests, "values": views}
+    inference, sizes = fixture_inference.tables()
+    shocks, checks, texts, numbers = fixture_designs.tables()
+    tests = pd.concat([tests, inference, checks], ignore_index=True)
+    views = [registry_and_moments(), sources_and_verdicts(), designs(), values(texts, numbers), values({}, sizes)]
+    return {
+        "estimates": pd.concat([estimates, shocks], ignore_index=True),
+        "tests": tests.drop_duplicates(["spec_id", "term", "method"], ignore_index=True),
+        "values": pd.concat(views, ignore_index=True),
+    }

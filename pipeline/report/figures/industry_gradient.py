@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.errors import ReportError
 from pipeline.report.figures.sheet import DEMAND, HUB, INK, MUTED, SHADE, Sheet, blank, finish, number, p_value
@@ -73,6 +74,7 @@ def _gradient(axis: Axes, name: str, exposure: pd.Series, sheet: Sheet) -> None:
         transform=axis.get_xaxis_transform(), clip_on=False,
     )  # fmt: skip
     axis.set_xlim(*ends)
+    axis.xaxis.set_major_locator(MaxNLocator(8, prune="both"))
     said = {k: number(line[k], 3) for k in ("estimate", "ci_low", "ci_high")}
     axis.text(0.02, 0.985, sheet.word("slope", **said), transform=axis.transAxes, size=6.6, va="top", color=INK)
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.report.figures.sheet import (
     CONTROL,
@@ -82,6 +83,7 @@ def _years(axis: Axes, sheet: Sheet, path: pd.Series) -> None:
     axis.set_xticks([path.index.min(), 2018, path.index.max()])
     axis.set_xticks(path.index.tolist(), minor=True)
     axis.tick_params(labelsize=SMALL, pad=1.5)
+    axis.yaxis.set_major_locator(MaxNLocator(5, prune="both"))  # no label where the next panel begins
 
 
 def _sdid(axis: Axes, sheet: Sheet) -> None:

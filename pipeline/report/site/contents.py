@@ -58,10 +58,10 @@ def grouped(keys: pd.Series) -> list[str]:
         family = model.rpartition("_")[0]
         models.setdefault((family, ".".join(rest)), []).append(model)
     out: list[str] = []
-    for (family, rest), alike in models.items():
+    for (family, tail), alike in models.items():
         start = f"{family}_" if family else ""
         told = [_braces([m.removeprefix(start) for m in alike], start)] if len(alike) > FEW else alike
-        out += [f"{model}.{rest}" if rest else model for model in told]
+        out += [f"{model}.{tail}" if tail else model for model in told]
     return out
 
 
