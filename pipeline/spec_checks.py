@@ -23,6 +23,7 @@ TESTS = (
 )
 GROUPS = ("hub", "demand", "supply")
 USES = ("outcome", "index", "control")
+DEVIATION = ("id", "date", "what", "why", "effect")
 
 
 def check() -> None:
@@ -36,7 +37,7 @@ def check() -> None:
         A series stands on both sides of an equation or in two indices; names it.
     """
     problems = [*_dictionary(), *_corrections(), *_industries(), *_indices()]
-    problems += [*_models(), *_unfit(), *_plan(), *_languages()]
+    problems += [*_models(), *_unfit(), *_plan(), *_deviations(), *_languages()]
     if problems:
         raise SpecError("\n".join([f"specs/ has {len(problems)} inconsistency(ies):", *problems]))
     audit()
@@ -183,10 +184,24 @@ def _plan() -> Iterator[str]:
                 yield f"plan.yaml: primary {key} is {plan['primary'][key]}, models.yaml says {value}."
 
 
+def _deviations() -> Iterator[str]:
+    """A deviation says when, what, why and to what effect, the last three in both languages."""
+    seen = set()
+    for number, entry in enumerate(specs.deviations(), 1):
+        name = entry.get("id", f"entry {number}")
+        if name in seen:
+            yield f"deviations.yaml: id {name} occurs twice."
+        seen.add(name)
+        absent = [field for field in DEVIATION if field not in entry]
+        absent += [field for field in DEVIATION[2:] if field in entry and not isinstance(entry[field], dict)]
+        if absent:
+            yield f"deviations.yaml: {name} needs {', '.join(DEVIATION)} (the last three as zh and en); see {absent}."
+
+
 def _languages() -> Iterator[str]:
     """Every text in one language has its twin in the other."""
     printed = ("tables", "figures", "phrases", "plan", "site", "codebook")
-    for name in ("dictionary", "industries", "indices", "models", *printed):
+    for name in ("dictionary", "industries", "indices", "models", "deviations", *printed):
         yield from _one_language(specs.parsed(name), f"{name}.yaml")
 
 

@@ -79,6 +79,21 @@ def test_one_language_alone_is_named(edit):
         spec_checks.check()
 
 
+def test_a_deviation_that_leaves_something_out_is_named(edit):
+    declared = edit("deviations")
+    declared.append(copy.deepcopy(declared[0]))
+    declared[0].pop("why")
+    declared[1]["effect"].pop("zh")
+    with pytest.raises(SpecError) as caught:
+        spec_checks.check()
+    for part in (
+        f"deviations.yaml: {declared[0]['id']} needs id, date, what, why, effect",
+        f"deviations.yaml: id {declared[0]['id']} occurs twice",
+        "deviations.yaml[1].effect has en alone",
+    ):
+        assert part in str(caught.value)
+
+
 def test_an_undeclared_sample_is_named(edit):
     edit("models")["models"]["did"]["sample"] = "all"
     with pytest.raises(SpecError, match=r"models\.did names 'all', which is not declared"):

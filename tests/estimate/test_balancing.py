@@ -42,6 +42,20 @@ def test_feasible_sets_have_weights_and_others_a_reason(provinces):
     assert numbers.loc["p+q", "effective_controls"] == pytest.approx(4)
     assert numbers.loc["p+q", "largest_weight"] == pytest.approx(0.25)
     assert numbers.loc["r", "gap"] == pytest.approx(2.5 - 0.425)
+    assert texts.loc["p+r", "set"] == "p, r"
+    assert texts["outside"].dropna().to_dict() == dict.fromkeys(("r", "p+r", "q+r", "p+q+r"), "r")
+
+
+def test_covariates_within_their_ranges_may_still_not_be_balanced_together():
+    controls = pd.DataFrame({"p": [0.0, 1, 0.9], "q": [0.0, 1, 0.9]})
+    hubs = pd.DataFrame({"p": [0.2], "q": [0.8]})
+    covariates, hub = pd.concat([controls, hubs], ignore_index=True), pd.Series([0.0, 0, 0, 1])
+    view = balancing.feasibility(covariates, hub, LABELS)
+    outside = view[(view["view_id"] == "balancing") & (view["column"] == "outside")].set_index("row")["text"]
+    assert outside.to_dict() == {"p+q": "together"}
+    ranges = view[view["view_id"] == "balancing_covariates"].pivot(index="row", columns="column", values="value")
+    assert ranges.loc["q", ["mean_hub", "low", "high", "order"]].tolist() == [0.8, 0.0, 1.0, 2.0]
+    assert ranges.loc["p", "gap"] == pytest.approx(0.2 - 1.9 / 3)
 
 
 def test_region_support_is_the_estimate_with_region_effects():
@@ -72,5 +86,6 @@ def test_without_each_cluster_there_is_an_estimate_or_a_reason(real_rows, settin
     assert len(estimates) == 24
     assert list(reasons.index) == ["balanced.chain_ln.none|350000"]  # Fujian
     assert "x_gdp_per_capita" in reasons.iloc[0]
+    assert view.loc[view["column"] == "outcome", "text"].tolist() == ["no solution"]
     left = frame[frame["cluster"] != "NM"].reset_index(drop=True)
     assert estimates["balanced.chain_ln.none|NM"] == pytest.approx(designs.fit(model, left, settings, "CRV1").att)

@@ -166,7 +166,10 @@ def test_chinese_tables_name_units_in_chinese(made_up: Path) -> None:
 
 @pytest.mark.parametrize(
     ("table_id", "views"),
-    [("A1", ["variables"]), ("A2", ["index_weights"]), ("A3", ["overlap"]), ("A5", ["quality", "quality_rules"])],
+    [
+        *(("A1", ["variables"]), ("A2", ["index_weights"]), ("A3", ["overlap"])),
+        *(("A5", ["quality", "quality_rules"]), ("A21", ["deviations"])),
+    ],
 )
 def test_no_row_of_a_view_is_left_out(real: Path, table_id: str, views: list[str]) -> None:
     name = f"{table_id}_{STANZAS[table_id]['name']}.cells.csv"

@@ -35,8 +35,9 @@ def draw(sheet: Sheet) -> Figure:
     key = sheet.word("between").join(
         sheet.word("entry", number=at, industry=sheet.word(industry)) for at, industry in enumerate(exposure.index, 1)
     )
-    facts = {c: sheet.fact("slope", c) for c in ("n_obs", "n_units", "n_clusters", "covariance", "sample")}
-    finish(figure, sheet, [sheet.word("note", industries=key, df=sheet.fact("slope", "df"), **facts)])
+    facts = {c: sheet.fact("slope", c) for c in ("n_obs", "n_units", "n_clusters", "covariance", "df")}
+    years = sheet.fact("slope", "sample").replace(", ", sheet.word("between"))
+    finish(figure, sheet, [sheet.word("note", industries=key, sample=years, **facts)])
     return figure
 
 
