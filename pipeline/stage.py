@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pipeline import orphaned, store
@@ -36,7 +37,12 @@ def run(body: Callable[[], None]) -> None:
 
 def followers() -> dict[str, Any]:
     """Return what makes joblib's workers end soon after their stage, should it be killed: keywords of ``Parallel``."""
-    return {"initializer": _follow, "initargs": (orphaned,)}
+    return {"initializer": _follow, "initargs": (partial(_has_left, os.getpid()),)}
+
+
+def _has_left(parent: int) -> bool:
+    """Say whether a worker's parent has ended; its number comes from the parent, which may end before this is asked."""
+    return os.getppid() != parent
 
 
 def _follow(ended: Callable[[], bool], message: str = "") -> None:
