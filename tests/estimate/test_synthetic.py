@@ -26,10 +26,14 @@ def frame(model, real_rows, settings):
 
 
 @pytest.fixture(scope="module")
-def views(model, real_rows, settings):
+def rows(model, real_rows, settings):
+    return pd.concat(synthetic.views(model, real_rows, specs.models().treatments, settings))
+
+
+@pytest.fixture(scope="module")
+def views(rows):
     """The views by name, each a table of its rows and columns."""
-    long = pd.concat(synthetic.views(model, real_rows, specs.models().treatments, settings))
-    return {name: part.pivot(index="row", columns="column", values="value") for name, part in long.groupby("view_id")}
+    return {name: part.pivot(index="row", columns="column", values="value") for name, part in rows.groupby("view_id")}
 
 
 def test_the_weights_are_shares(views):
@@ -88,15 +92,12 @@ def test_each_hub_has_its_gap_and_rank(views):
         assert row["p_value"] == pytest.approx(row["rank"] / 18)
 
 
-def test_the_donors_are_named_with_their_weights(real_rows, model, settings, views):
-    long = pd.concat(
-        synthetic.views(model, real_rows[real_rows["hub"].isin(["", "GZ"])], specs.models().treatments, settings)
-    )
-    said = long[long["column"] == "donors_en"].set_index("row")["text"]
-    assert list(said.index) == ["GZ"]
-    shares = {part.rpartition(" ")[0]: float(part.rpartition(" ")[2]) for part in said["GZ"].split(", ")}
+@pytest.mark.parametrize("hub", HUBS)
+def test_the_donors_are_named_with_their_weights(real_rows, rows, views, hub):
+    (said,) = rows.loc[(rows["row"] == hub) & (rows["column"] == "donors_en"), "text"]
+    shares = {part.rpartition(" ")[0]: float(part.rpartition(" ")[2]) for part in said.split(", ")}
     names = real_rows.drop_duplicates("province_code").set_index("province_code")["name_en"]
-    weights = views["synthetic_donors"].loc["GZ"].rename(names)
+    weights = views["synthetic_donors"].loc[hub].rename(names)
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
-    assert shares == {name: round(weights[name], 2) for name in shares}
     assert set(shares) == set(weights.index[weights >= 0.005])
+    assert shares == {name: round(weights[name], 2) for name in shares}
